@@ -1,0 +1,239 @@
+"""The common schema of a request: columns, types, ranges, and the check that names what breaks it.
+
+It knows columns and rows. It knows no file format: a reader hands it columns, and the name of the
+file so that an error can say where. Rows are counted from 1, in the order in which they came.
+"""
+
+import math
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+INT64_MAX = 2**63 - 1
+INT32_MAX = 2**31 - 1
+
+Kind = Literal["int", "text", "float", "texts", "floats", "ints"]
+Width = Literal["int64", "Int64", "Int32", "Int16"]
+
+
+class TraceError(ValueError):
+    """A trace that cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `width` is pandas' type of an integer column, `high` its inclusive bound.
+
+    Texts and tuples are cells of type object, `float` is float32.
+    """
+
+    kind: Kind
+    width: Width = "Int64"
+    required: bool = False
+    high: int = INT64_MAX
+
+
+# arrival_us counts from the start of the trace; think_time_us from the completion of the session's
+# previous request. No scheduler may see output_tokens or service_s.
+COLUMNS: dict[str, Column] = {
+    "request_id": Column("int", "int64", required=True),
+    "arrival_us": Column("int", "int64", required=True),
+    "tenant_id": Column("text"),
+    "session_id": Column("text"),
+    "turn": Column("int", "Int32", high=INT32_MAX),
+    "think_time_us": Column("int"),
+    "model_id": Column("text", required=True),
+    "adapter_ids": Column("texts", required=True),
+    "adapter_scales": Column("floats"),
+    "prompt_tokens": Column("int", "Int32", high=INT32_MAX),
+    "output_tokens": Column("int", "Int32", high=INT32_MAX),
+    "block_size": Column("int", "Int16", high=2**15 - 1),
+    "prefix_hash_ids": Column("ints"),
+    "slo_class": Column("text"),
+    "service_s": Column("float"),
+    "status": Column("text"),
+    "extra": Column("text"),
+}
+
+
+def refusal(
+    file: str, row: int | None, column: str | None, value: object, allowed: str
+) -> TraceError:
+    """The one line that says where (file, row, column), what was found and what is allowed."""
+    where = [file]
+    if row is not None:
+        where.append(f"row {row}")
+    if column is not None:
+        where.append(f"column {column!r}")
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return TraceError(f"{', '.join(where)}: {shown} is not allowed: expected {allowed}")
+
+
+def canonical_frame(columns: Mapping[str, Any] | pd.DataFrame, file: str) -> pd.DataFrame:
+    """The columns in schema order and type, sorted by arrival_us then request_id.
+
+    An optional column without a single value is left out; a missing adapter set is the empty one.
+    Missing is None (text, tuples), NA (integers) or NaN (service_s). Raises TraceError.
+    """
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown:
+        raise refusal(file, None, str(unknown[0]), "the column", f"one of {', '.join(COLUMNS)}")
+    made: dict[str, pd.Series[Any]] = {}
+    for name, column in COLUMNS.items():
+        if name in columns:
+            series = _Check(file, name, column).typed(columns[name])
+            if column.required or series.notna().any():
+                made[name] = series
+        elif name == "adapter_ids":
+            no_adapters = [None] * len(columns["request_id"])
+            made[name] = _Check(file, name, column).typed(no_adapters)
+        elif column.required:
+            raise refusal(file, None, name, "no such column", "the column to be there")
+    frame = pd.DataFrame(made)
+    _check_across(frame, file)
+    order: NDArray[np.intp] = np.lexsort(
+        (frame["request_id"].to_numpy(), frame["arrival_us"].to_numpy())
+    )
+    if np.array_equal(order, np.arange(len(frame))):
+        return frame
+    ordered: pd.DataFrame = frame.iloc[order].reset_index(drop=True)
+    return ordered
+
+
+def _check_across(frame: pd.DataFrame, file: str) -> None:
+    twice = frame["request_id"].duplicated().to_numpy()
+    if twice.any():
+        row = int(twice.argmax())
+        value = int(frame["request_id"].iloc[row])
+        raise refusal(file, row + 1, "request_id", value, "each request_id once")
+    if "adapter_scales" not in frame:
+        return
+    for row, (ids, scales) in enumerate(
+        zip(frame["adapter_ids"], frame["adapter_scales"], strict=True)
+    ):
+        if scales is not None and len(scales) != len(ids):
+            raise refusal(file, row + 1, "adapter_scales", scales, f"{len(ids)} scales")
+
+
+def is_missing(value: object) -> bool:
+    """None, NA, NaN or NaT; a sequence is never missing."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    return isinstance(value, float) and math.isnan(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One column's conversion to its type, refusing the first cell that does not fit."""
+
+    file: str
+    name: str
+    column: Column
+
+    def typed(self, values: Any) -> "pd.Series[Any]":
+        makers: dict[Kind, Callable[[Any], pd.Series[Any]]] = {
+            "int": self._ints,
+            "float": self._floats,
+            "text": lambda cells: self._cells(cells, _text, "a non-empty text"),
+            "texts": lambda cells: self._cells(cells, _texts, "a list of non-empty texts"),
+            "floats": lambda cells: self._cells(cells, _float32s, "a list of finite numbers"),
+            "ints": lambda cells: self._cells(cells, _int64s, "a list of 64-bit integers"),
+        }
+        return makers[self.column.kind](values)
+
+    def _ints(self, values: Any) -> "pd.Series[Any]":
+        allowed = f"a whole number from 0 to {self.column.high}"
+        try:
+            whole = pd.array(values, dtype="Int64")
+        except (TypeError, ValueError, OverflowError):
+            self._refuse_first(list(values), _whole, allowed)
+            raise
+        missing = np.asarray(whole.isna())
+        bare = whole.to_numpy(dtype="int64", na_value=0)
+        bad = (bare < 0) | (bare > self.column.high)
+        if self.column.required:
+            bad |= missing
+        if bad.any():
+            row = int(bad.argmax())
+            raise refusal(self.file, row + 1, self.name, _plain(whole[row]), allowed)
+        series: pd.Series[Any] = pd.Series(whole).astype(self.column.width)
+        return series
+
+    def _floats(self, values: Any) -> "pd.Series[Any]":
+        allowed = "a finite number of 0 or more"
+        self._refuse_first(list(values), _not_negative, allowed)
+        cells = [math.nan if is_missing(value) else float(value) for value in values]
+        return pd.Series(np.asarray(cells, dtype=np.float32))
+
+    def _cells(self, values: Any, make: Callable[[Any], object], allowed: str) -> "pd.Series[Any]":
+        cells = np.empty(len(values), dtype=object)
+        nothing: object = () if self.name == "adapter_ids" else None
+        for row, value in enumerate(values):
+            if is_missing(value):
+                if self.column.required and nothing is None:
+                    raise refusal(self.file, row + 1, self.name, None, allowed)
+                cells[row] = nothing
+                continue
+            try:
+                cells[row] = make(value)
+            except (TypeError, ValueError, OverflowError):
+                raise refusal(self.file, row + 1, self.name, value, allowed) from None
+        return pd.Series(cells, dtype=object)
+
+    def _refuse_first(
+        self, values: Sequence[Any], make: Callable[[Any], object], allowed: str
+    ) -> None:
+        for row, value in enumerate(values):
+            if is_missing(value):
+                continue
+            try:
+                make(value)
+            except (TypeError, ValueError, OverflowError):
+                raise refusal(self.file, row + 1, self.name, value, allowed) from None
+
+
+def _plain(value: object) -> object:
+    """A Python scalar, whose repr is the number alone."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, str) or int(value) != value:
+        raise ValueError
+    return int(value)
+
+
+def _not_negative(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, str) or not 0 <= number < math.inf:
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError
+    return str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise TypeError
+    return tuple(_text(item) for item in value)
+
+
+def _float32s(value: Any) -> tuple[float, ...]:
+    narrow = np.asarray(value, dtype=np.float32)
+    if narrow.ndim != 1 or not np.isfinite(narrow).all():
+        raise ValueError
+    return tuple(narrow.tolist())
+
+
+def _int64s(value: Any) -> tuple[int, ...]:
+    return tuple(array("q", value))
