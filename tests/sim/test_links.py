@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import pytest
@@ -20,7 +21,10 @@ def network() -> tuple[simpy.Environment, Network]:
 
 
 def at(env: simpy.Environment, when: float, act: Callable[[], object]) -> None:
-    env.timeout(when).callbacks.append(lambda _event: act())
+    def step(_event: object) -> None:
+        act()
+
+    env.timeout(when).callbacks.append(step)
 
 
 def test_an_undisturbed_transfer_takes_its_slowest_hop_and_one_chunk_a_further_hop() -> None:
@@ -119,6 +123,23 @@ def test_a_change_does_not_re_time_those_who_share_no_link_with_it() -> None:
     env.run()
 
 
+class CountingEnvironment(simpy.Environment):
+    timeouts = 0
+
+    def schedule(self, event: simpy.Event, priority: int = 1, delay: float = 0) -> None:
+        self.timeouts += isinstance(event, simpy.Timeout)
+        super().schedule(event, priority, delay)  # type: ignore[arg-type]
+
+
+def test_however_many_share_a_link_a_change_costs_simpy_at_most_one_wake_up() -> None:
+    env = CountingEnvironment()
+    net, link = Network(env), Link("a", GB)
+    transfers = [net.transfer(GB * (1 + i), [link]) for i in range(40)]
+    transfers[-1].cancel()
+    env.run()
+    assert env.timeouts <= 40 + 1 + 39
+
+
 def test_nothing_to_move_takes_no_time() -> None:
     env, net = network()
     assert env.run(net.transfer(0, [Link("a", GB), Link("b", GB)], chunk_bytes=1e6)) == 0
@@ -186,9 +207,9 @@ class Run:
         self.ended: dict[int, float] = {}
         self.samples: list[tuple[float, list[float]]] = []
         for index, job in enumerate(jobs):
-            at(self.env, job.at, lambda index=index, job=job: self._begin(index, job))
+            at(self.env, job.at, partial(self._begin, index, job))
             if job.at < job.cancel_at < math.inf:
-                at(self.env, job.cancel_at, lambda index=index: self._cancel(index))
+                at(self.env, job.cancel_at, partial(self._cancel, index))
         self.env.run()
 
     def _begin(self, index: int, job: Job) -> None:
@@ -244,7 +265,7 @@ def test_one_link_works_whenever_there_is_work(work: list[tuple[float, float]]) 
     env, net = network()
     link = Link("only", 1.3)
     for when, nbytes in work:
-        at(env, when, lambda nbytes=nbytes: net.transfer(nbytes, [link]))
+        at(env, when, partial(net.transfer, nbytes, [link]))
     busy_until = 0.0
     for when, nbytes in sorted(work):
         busy_until = max(busy_until, when) + nbytes / 1.3
