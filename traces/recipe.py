@@ -1,0 +1,220 @@
+"""Parameters of synthetic workloads: plain data, checked when made, decodable from YAML or JSON.
+
+Knows what may be asked for, and nothing of how it is drawn.
+"""
+
+import math
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from traces.lengths import GSM8K, S_LORA, SHAREGPT, LengthMix, Lengths
+from traces.limits import (
+    require,
+    require_count,
+    require_exponent,
+    require_positive,
+    require_share,
+)
+
+US_LIMIT_S = 100 * 365 * 86_400.0  # a century in seconds: arrivals stay exact in microseconds
+
+
+class Zipf(msgspec.Struct, frozen=True, tag="zipf"):
+    """Share of rank i proportional to i^-exponent."""
+
+    exponent: float
+
+    def __post_init__(self) -> None:
+        require_exponent("exponent", self.exponent)
+
+
+class Power(msgspec.Struct, frozen=True, tag="power"):
+    """S-LoRA's assignment: rank floor(N X), X of density alpha x^(alpha-1)."""
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        require(0 < self.alpha <= 1, "alpha", self.alpha, "a number above 0, up to 1 (uniform)")
+
+
+class Adapters(msgspec.Struct, frozen=True, kw_only=True):
+    """LoRA adapters within each base.
+
+    `share` of the requests name one adapter; a base has `per_base` at a time, ranked by `law`.
+    `churn` is the share of uses, after an adapter set's first day, that fall on the first day of
+    their adapter; a day lasts `day_s` (shorten it for a trace that runs faster than life).
+    Alibaba's GenTD26 (github.com/alibaba/clusterdata) has about 0.22, Zipf 0.92 and 0.42.
+    """
+
+    share: float = 0.22
+    per_base: int = 16
+    law: Zipf | Power = Zipf(0.92)
+    churn: float = 0.0
+    day_s: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        require_share("adapters.share", self.share)
+        require_count("adapters.per_base", self.per_base, 2 if self.churn else 1)
+        require_share("adapters.churn", self.churn)
+        require_positive("adapters.day_s", self.day_s)
+
+
+class Tenants(msgspec.Struct, frozen=True, kw_only=True):
+    """Tenants of Zipf popularity; `sticky` is the chance to repeat one's last base and adapter.
+
+    A free choice may hit the last one as well: repeats are more frequent than `sticky`. The
+    defaults are GenTD26's tenant exponent and its rate of repeated bases.
+    """
+
+    count: int = 100
+    exponent: float = 0.81
+    sticky: float = 0.72
+
+    def __post_init__(self) -> None:
+        require_count("tenants.count", self.count)
+        require_exponent("tenants.exponent", self.exponent)
+        require_share("tenants.sticky", self.sticky)
+
+
+class Family(msgspec.Struct, frozen=True):
+    """`models` bases of one size, named name-00, name-01 and so on."""
+
+    name: str
+    models: int
+
+    def __post_init__(self) -> None:
+        require(bool(self.name), "name of a family", self.name, "a non-empty text")
+        require_count(f"models of family {self.name!r}", self.models)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        width = max(2, len(str(self.models - 1)))
+        return tuple(f"{self.name}-{index:0{width}d}" for index in range(self.models))
+
+
+class Demand(msgspec.Struct, frozen=True, kw_only=True):
+    """What every recipe has: how many requests, over which models, how long, from which seed.
+
+    `cv` is that of the gaps (1: Poisson). With `accept_within` of 0.05, whole draws of arrivals
+    are thrown away until the realised rate lies within 5 % of the expected one.
+    """
+
+    rate_rps: float = 1.0
+    span_s: float = 3600.0
+    cv: float = 1.0
+    seed: int = 0
+    families: tuple[Family, ...] = (Family("base", 16),)
+    adapters: Adapters | None = None
+    lengths: Lengths = LengthMix((GSM8K, SHAREGPT))
+    accept_within: float | None = None
+
+    def __post_init__(self) -> None:
+        require_positive("rate_rps", self.rate_rps)
+        require(0 < self.span_s <= US_LIMIT_S, "span_s", self.span_s, f"above 0, to {US_LIMIT_S:g}")
+        require(0.01 <= self.cv <= 100, "cv", self.cv, "a number from 0.01 to 100")
+        require(len(self.families) > 0, "families", self.families, "one family or more")
+        names = [family.name for family in self.families]
+        require(len(set(names)) == len(names), "families", names, "each name once")
+        if self.accept_within is not None:
+            within = self.accept_within
+            require(0 < within < math.inf, "accept_within", within, "a share above 0, or null")
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return tuple(name for family in self.families for name in family.model_names)
+
+
+class Osdi24(Demand, frozen=True, kw_only=True):
+    """The workload of ServerlessLLM (Fu et al., OSDI 2024): each model a bursty process of its own.
+
+    Rates per model and window of `window_s` come from Azure Functions minutes, function i to
+    model i mod M, or without such a file from `popularity`; Zipf 0.7 over 32 models has the top
+    share (0.15) of that mapping over a busy hour of the 2019 functions. `total` "shaped" keeps
+    the daily shape of the sum, "constant" makes every window expect as much (dLoRA).
+    `generator` "per-window" is the field's biased one, to be compared with. The span begins
+    `start_minute` minutes after the first of the file; functions idle in it are left out first.
+    """
+
+    rate_rps: float = 0.8
+    cv: float = 8.0
+    families: tuple[Family, ...] = (Family("opt-6.7b", 32),)
+    window_s: int = 600
+    start_minute: int = 0
+    total: Literal["shaped", "constant"] = "shaped"
+    generator: Literal["equilibrium", "per-window"] = "equilibrium"
+    popularity: Zipf = Zipf(0.7)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole = self.window_s >= 60 and self.window_s % 60 == 0
+        require(whole, "window_s", self.window_s, "a whole number of minutes, in seconds")
+        require_count("start_minute", self.start_minute, 0)
+        windows = self.span_s / self.window_s
+        require(windows == int(windows), "span_s", self.span_s, f"a multiple of {self.window_s}")
+
+
+class Stream(Demand, frozen=True, kw_only=True):
+    """One arrival process for the whole fleet; who asks for what is drawn request by request."""
+
+    popularity: Zipf = Zipf(1.43)  # the bases of GenTD26
+    tenants: Tenants | None = None
+
+
+class Bursty(Stream, frozen=True, kw_only=True):
+    """A steady rate with Gamma gaps of any CV."""
+
+    cv: float = 4.0
+
+
+class Poisson(Stream, frozen=True, kw_only=True):
+    """A steady rate with exponential gaps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.cv == 1, "cv", self.cv, "1 for Poisson arrivals (`bursty` takes any)")
+
+
+class Diurnal(Stream, frozen=True, kw_only=True):
+    """A rate that goes up and down, on gaps of any CV in operational time.
+
+    rate(t) = rate_rps * (1 + amplitude * cos(2 pi (t - peak_at_s) / period_s)), or `hourly`
+    rates in any unit, scaled to the mean `rate_rps` and repeated; an hour is `period_s` / their
+    number. The span should hold whole periods if its mean is to be `rate_rps`.
+    """
+
+    span_s: float = 86_400.0
+    amplitude: float = 0.8
+    period_s: float = 86_400.0
+    peak_at_s: float = 50_400.0
+    hourly: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_share("amplitude", self.amplitude)
+        require_positive("period_s", self.period_s)
+        require(0 <= self.peak_at_s < math.inf, "peak_at_s", self.peak_at_s, "0 or more seconds")
+        good = all(0 <= rate < math.inf for rate in self.hourly)
+        good = good and (not self.hourly or sum(self.hourly) > 0)
+        require(good, "hourly", self.hourly, "finite rates of 0 or more, not all 0")
+
+
+class SLora(Stream, frozen=True, kw_only=True):
+    """The synthetic workload of S-LoRA (Sheng et al., MLSys 2024): one base, many adapters."""
+
+    rate_rps: float = 2.0
+    span_s: float = 300.0
+    families: tuple[Family, ...] = (Family("llama-7b", 1),)
+    adapters: Adapters | None = Adapters(share=1.0, per_base=100, law=Power(0.3))
+    lengths: Lengths = LengthMix((S_LORA,))
+
+
+Recipe: TypeAlias = Osdi24 | Poisson | Bursty | Diurnal | SLora
+
+RECIPES: dict[str, type[Recipe]] = {
+    "osdi24": Osdi24,
+    "poisson": Poisson,
+    "bursty": Bursty,
+    "diurnal": Diurnal,
+    "s-lora": SLora,
+}
