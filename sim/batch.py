@@ -1,0 +1,310 @@
+"""Who runs in an engine, in which order, and with which KV blocks.
+
+The scheduler of vLLM v1 at an iteration boundary: decoding sequences first, one block ahead, with
+recompute-preemption of the last admitted; then prefills in progress; then the waiting queue, first
+come first served with a blocking head. Counts iterations; knows no length of one, no card and no
+calendar: times are only noted.
+"""
+
+from collections import deque
+from heapq import heapify, heappush
+
+from fleet import gaps
+from sim.gapline import GapLine
+from sim.kv import Phases
+from sim.sequence import Sequence
+
+_NO_LIMIT = 1 << 62
+
+
+class Batch:
+    """Sequences by what they do; `_marks`, `_context`, `_phases` describe the decoding ones.
+
+    Every decoding sequence gets one token an iteration, so its end is a mark on the count of
+    iterations, and `output_tokens - (finish - iteration)` is what it has generated.
+    """
+
+    __slots__ = (
+        "_adapters",
+        "_budget",
+        "_context",
+        "_filling",
+        "_fresh",
+        "_iteration",
+        "_joining",
+        "_landed",
+        "_leaving",
+        "_line",
+        "_marks",
+        "_phases",
+        "_ranks",
+        "_reserved",
+        "_running",
+        "_set_aside",
+        "_waiting",
+        "block_tokens",
+        "kv_blocks",
+        "max_sequences",
+        "preemptions",
+    )
+
+    def __init__(
+        self, max_sequences: int, kv_blocks: int, block_tokens: int, budget: int | None
+    ) -> None:
+        if max_sequences < 1:
+            raise ValueError(f"max_sequences is {max_sequences}: it must be at least 1")
+        if kv_blocks < 1:
+            raise ValueError(f"kv_blocks is {kv_blocks}: it must be at least 1")
+        if budget is not None and budget < max_sequences:
+            raise ValueError(
+                f"max_batched_tokens is {budget}: "
+                f"it must be at least max_sequences, which is {max_sequences}"
+            )
+        self.max_sequences = max_sequences
+        self.kv_blocks = kv_blocks
+        self.block_tokens = block_tokens
+        self.preemptions = 0  # by recompute
+        self._budget = _NO_LIMIT if budget is None else budget
+        self._empty()
+
+    def _empty(self) -> None:
+        self._waiting: deque[Sequence] = deque()
+        self._joining: list[Sequence] = []  # came with KV; run from the next boundary on
+        self._running: dict[int, Sequence] = {}  # in order of admission
+        self._filling: list[Sequence] = []  # those of _running whose prefill is not complete
+        self._fresh: list[Sequence] = []  # decoding, but without a token of this engine yet
+        self._leaving: list[Sequence] = []  # removed; gone at the end of the iteration
+        # For each decoding sequence: (iteration count at its end, order, sequence), a heap.
+        self._marks: list[tuple[int, int, Sequence]] = []
+        self._landed = 0
+        self._iteration = 0  # iterations complete
+        self._context = 0  # KV tokens of the decoding sequences
+        self._phases = Phases(self.block_tokens)
+        self._adapters = self._ranks = 0  # of the decoding sequences
+        self._reserved: dict[int, int] = {}  # request to blocks
+        self._set_aside = 0  # blocks of filling and joining sequences and of reservations
+        self._line = GapLine()
+
+    # Counts
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self.block_tokens)
+
+    def _free(self, begun: int) -> int:
+        """Blocks free with `begun` more iterations begun by the decoding sequences."""
+        context = self._context + len(self._marks) * begun
+        decoding = self._phases.blocks(context, self._iteration + begun)
+        return self.kv_blocks - self._set_aside - decoding
+
+    def _seats(self) -> int:
+        taken = len(self._running) + len(self._joining) + len(self._reserved)
+        return self.max_sequences - taken
+
+    def _find(self, request: int) -> Sequence | None:
+        running = self._running.get(request)
+        if running is not None and running not in self._leaving:
+            return running
+        others = (*self._waiting, *self._joining)
+        return next((other for other in others if other.request == request), None)
+
+    # At the end of an iteration
+
+    def _leave(self) -> None:
+        for sequence in self._leaving:
+            del self._running[sequence.request]
+            if sequence.finish:
+                self._withdraw(sequence)
+            else:
+                self._stop_filling(sequence)
+        self._leaving.clear()
+
+    def _land(self, at: float) -> None:
+        """Completed prefills have their next token, and decode from here on."""
+        line = self._line
+        unfinished = []
+        for sequence in self._filling:
+            kv = sequence.prompt_tokens + sequence.generated
+            if sequence.prefilled < kv:
+                unfinished.append(sequence)
+                continue
+            self._set_aside -= sequence.blocks
+            if sequence.generated:
+                _note_pause(sequence, at)
+            else:
+                sequence.first_token_at = at
+            self._decode(sequence, sequence.output_tokens - sequence.generated - 1, kv)
+            sequence.mark_gaps = line.total
+            sequence.mark_run = line.runs
+        self._filling = unfinished
+        for sequence in self._fresh:
+            _note_pause(sequence, at)
+            sequence.mark_gaps = line.total
+            sequence.mark_run = line.runs
+        self._fresh.clear()
+
+    def _decode(self, sequence: Sequence, left: int, kv: int) -> None:
+        """From this iteration count on it has `left` tokens to go and `kv` in the cache."""
+        finish = sequence.finish = self._iteration + left
+        self._landed += 1
+        heappush(self._marks, (finish, self._landed, sequence))
+        self._context += kv
+        self._phases.counts[(self._iteration - kv) % self.block_tokens] += 1
+        if sequence.rank:
+            self._adapters += 1
+            self._ranks += sequence.rank
+
+    def _end(self, sequence: Sequence, at: float) -> None:
+        """All its tokens are out; its mark is off the heap."""
+        del self._running[sequence.request]
+        self._settle(sequence)
+        self._release(sequence, sequence.prompt_tokens + sequence.output_tokens - 1)
+        sequence.generated = sequence.output_tokens
+        sequence.last_token_at = sequence.ended_at = at
+
+    def _settle(self, sequence: Sequence) -> None:
+        """Adds the gaps since its mark to those that it brought."""
+        line = self._line
+        sequence.gaps += line.total - sequence.mark_gaps
+        longest_s = line.longest_since(sequence.mark_run)
+        if longest_s > sequence.longest_gap_s:
+            sequence.longest_gap_s = longest_s
+
+    def _release(self, sequence: Sequence, kv: int) -> None:
+        self._context -= kv
+        self._phases.counts[(self._iteration - kv) % self.block_tokens] -= 1
+        sequence.finish = 0
+        if sequence.rank:
+            self._adapters -= 1
+            self._ranks -= sequence.rank
+
+    def _withdraw(self, sequence: Sequence) -> int:
+        """Takes a sequence out of decoding before its end; the KV tokens it had."""
+        generated = sequence.output_tokens - (sequence.finish - self._iteration)
+        kv = sequence.prompt_tokens + generated - 1
+        if sequence in self._fresh:
+            self._fresh.remove(sequence)
+        self._marks = [mark for mark in self._marks if mark[2] is not sequence]
+        heapify(self._marks)
+        self._release(sequence, kv)
+        sequence.generated = generated
+        return kv
+
+    def _stop_filling(self, sequence: Sequence) -> None:
+        self._filling.remove(sequence)
+        self._set_aside -= sequence.blocks
+
+    # At a boundary
+
+    def _seat_joining(self, at: float) -> None:
+        for sequence in self._joining:
+            self._running[sequence.request] = sequence
+            if sequence.scheduled_at != sequence.scheduled_at:  # nan
+                sequence.scheduled_at = at
+            if sequence.decodes:
+                self._set_aside -= sequence.blocks
+                left = sequence.output_tokens - sequence.generated
+                self._decode(sequence, left, sequence.prefilled)
+                sequence.mark_gaps = self._line.total
+                sequence.mark_run = self._line.runs
+                self._fresh.append(sequence)
+            else:
+                self._filling.append(sequence)
+        self._joining.clear()
+
+    def _make_room(self, at: float) -> bool:
+        """A block for each decoding sequence that needs one; whether that took preemptions."""
+        iteration, size = self._iteration, self.block_tokens
+        free = self._free(0)
+        if self._phases.due(iteration) <= free:
+            return False
+        for sequence in list(self._running.values()):
+            # The phase of its KV tokens follows from those at its end.
+            last_kv = sequence.prompt_tokens + sequence.output_tokens - 1
+            if not sequence.finish or (sequence.finish - last_kv - iteration) % size:
+                continue
+            while free == 0:
+                victim = next(reversed(self._running.values()))
+                free += self._preempt(victim, at)
+                if victim is sequence:
+                    break
+            else:
+                free -= 1
+        return True
+
+    def _preempt(self, sequence: Sequence, at: float) -> int:
+        """Back to the front of the queue, its KV to be computed again; the blocks that frees."""
+        del self._running[sequence.request]
+        if sequence.finish:
+            if sequence not in self._fresh:
+                self._settle(sequence)
+                sequence.last_token_at = at
+            freed = self._blocks(self._withdraw(sequence))
+        else:
+            self._stop_filling(sequence)
+            freed = sequence.blocks
+        sequence.prefilled = sequence.blocks = 0
+        self._waiting.appendleft(sequence)
+        self.preemptions += 1
+        return freed
+
+    def _schedule(self, at: float) -> tuple[list[Sequence], int]:
+        """Gives prefills their tokens of the next iteration; who got some, and how many."""
+        budget = self._budget - len(self._marks)
+        taken: list[Sequence] = []
+        tokens = 0
+        blocked = False
+        for sequence in self._filling:
+            missing = sequence.prompt_tokens + sequence.generated - sequence.prefilled
+            chunk = min(missing, budget - tokens)
+            if chunk > 0 and self._fill(sequence, chunk):
+                taken.append(sequence)
+                tokens += chunk
+            else:
+                blocked = True
+        if self._waiting and not blocked:
+            tokens = self._admit(at, taken, tokens, budget)
+        return taken, tokens
+
+    def _fill(self, sequence: Sequence, chunk: int) -> bool:
+        need = self._blocks(sequence.prefilled + chunk) - sequence.blocks
+        if need > 0:
+            if need > self._free(1):
+                return False
+            sequence.blocks += need
+            self._set_aside += need
+        sequence.prefilled += chunk
+        return True
+
+    def _admit(self, at: float, taken: list[Sequence], tokens: int, budget: int) -> int:
+        """Admits from the queue while seats, budget and blocks last; prefill tokens in all."""
+        waiting, running, size = self._waiting, self._running, self.block_tokens
+        seats = self._seats()
+        # A lower bound of the blocks free: the exact number is only asked for near the end.
+        free = self.kv_blocks - self._set_aside - self._context // size - len(self._marks) - 1
+        while waiting and seats > 0 and tokens < budget:
+            sequence = waiting[0]
+            chunk = min(sequence.prompt_tokens + sequence.generated, budget - tokens)
+            need = -(-chunk // size)
+            if need > free and need > (free := self._free(1)):
+                break
+            waiting.popleft()
+            seats -= 1
+            tokens += chunk
+            free -= need
+            self._set_aside += need
+            sequence.blocks = need
+            sequence.prefilled = chunk
+            if sequence.scheduled_at != sequence.scheduled_at:
+                sequence.scheduled_at = at
+            running[sequence.request] = sequence
+            self._filling.append(sequence)
+            taken.append(sequence)
+        return tokens
+
+
+def _note_pause(sequence: Sequence, at: float) -> None:
+    """The gap between the last token before an interruption and the first after it."""
+    gap_s = at - sequence.last_token_at
+    sequence.gaps = gaps.add(sequence.gaps, gap_s)
+    if gap_s > sequence.longest_gap_s:
+        sequence.longest_gap_s = gap_s

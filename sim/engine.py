@@ -1,0 +1,372 @@
+"""A continuous-batching engine in virtual time: exact to the iteration, yet nothing per token.
+
+Iterations of identical composition form a *run*. Every decoding sequence grows by one token an
+iteration, so iteration i of a run takes first_s + i * rise_s, and the run ends where the
+composition may change: a sequence ends, a block is missing, an arrival could be admitted, a
+prefill completes. `sim.batch` says who runs, this module how long. It knows no requests of the
+fleet, no policy and no calendar: its owner calls `wake` at `next_at`, and at equal times wakes
+come before everything else.
+"""
+
+from heapq import heappop
+from math import inf, sqrt
+from typing import TYPE_CHECKING
+
+from sim.batch import Batch
+from sim.pace import EnginePace
+from sim.sequence import Sequence
+
+if TYPE_CHECKING:
+    from sim.card import Card
+
+
+class NeverFits(ValueError):
+    """The sequence is larger than the engine's whole KV cache."""
+
+
+class NoRoom(ValueError):
+    """A seat or KV blocks that must be free at once are not."""
+
+
+class Engine(Batch):
+    """One engine. `next_at` is the next time it must be woken, inf while it has nothing to run.
+
+    `next_at` may change in every method that takes `at`; engines on the same `card` may change
+    with it (`Card.take_moved`). Times are absolute seconds and never go back.
+    """
+
+    __slots__ = (
+        "_adapter_rank_s",
+        "_adapter_step_s",
+        "_first_s",
+        "_per_context_token_s",
+        "_per_prefill_token_s",
+        "_per_sequence_s",
+        "_rise_s",
+        "_slowdown",
+        "_started_at",
+        "_step_s",
+        "_steps",
+        "card",
+        "next_at",
+        "pace",
+    )
+
+    def __init__(
+        self, pace: EnginePace, max_sequences: int, kv_blocks: int, card: "Card | None" = None
+    ) -> None:
+        """`card` is given where other engines share it; None is an engine alone on its cards."""
+        super().__init__(max_sequences, kv_blocks, pace.block_tokens, pace.max_batched_tokens)
+        self.pace = pace
+        self.card = card
+        self.next_at = inf
+        self._steps = 0  # iterations of the run; 0 while nothing runs
+        self._started_at = self._first_s = self._rise_s = 0.0
+        self.slow_down(1)
+        if card is not None:
+            card.engines.append(self)
+
+    def slow_down(self, slowdown: int) -> None:
+        """Every iteration that starts from here on takes `slowdown` times its work."""
+        pace = self.pace
+        self._slowdown = slowdown
+        self._step_s = pace.step_s * slowdown
+        self._per_sequence_s = pace.per_sequence_s * slowdown
+        self._per_context_token_s = pace.per_context_token_s * slowdown
+        self._per_prefill_token_s = pace.per_prefill_token_s * slowdown
+        self._adapter_step_s = pace.adapter_step_s * slowdown
+        self._adapter_rank_s = pace.adapter_rank_s * slowdown
+
+    # What it holds
+
+    def __contains__(self, request: int) -> bool:
+        return self._find(request) is not None
+
+    def __len__(self) -> int:
+        """Sequences here, waiting ones included."""
+        seated = len(self._running) - len(self._leaving)
+        return seated + len(self._joining) + len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Sequences that hold a seat: decoding, being prefilled, or leaving with this iteration."""
+        return len(self._running) + len(self._joining)
+
+    @property
+    def busy(self) -> bool:
+        """An iteration is in progress."""
+        return self._steps > 0
+
+    def context(self, at: float) -> int:
+        """KV tokens of the decoding sequences, by iterations complete at `at`."""
+        return self._context + len(self._marks) * self._complete(at)
+
+    def free_blocks(self, at: float) -> int:
+        """KV blocks that nobody holds; those of the iteration in progress are held."""
+        return self._free(self._complete(at) + 1 if self._steps else 0)
+
+    def generated(self, at: float, request: int) -> int:
+        """Tokens of a request by iterations complete at `at`. Raises KeyError if it is not here."""
+        sequence = self._here(request)
+        if not sequence.finish:
+            return sequence.generated
+        return sequence.output_tokens - (sequence.finish - self._iteration - self._complete(at))
+
+    def _here(self, request: int) -> Sequence:
+        sequence = self._find(request)
+        if sequence is None:
+            raise KeyError(f"request {request} is not in this engine")
+        return sequence
+
+    # What its owner does to it
+
+    def add(self, at: float, sequence: Sequence) -> None:
+        """Queues a sequence; one with `prefilled` tokens takes its seat and its blocks at once.
+
+        A reservation of the same request is used up. Raises `NeverFits`, or `NoRoom` for a
+        sequence with `prefilled` tokens; the engine and the reservation are then as before.
+        """
+        sequence.check()
+        size = self.block_tokens
+        if sequence.prompt_tokens + sequence.output_tokens > self.kv_blocks * size:
+            raise NeverFits(
+                f"request {sequence.request}: its {sequence.prompt_tokens} + "
+                f"{sequence.output_tokens} tokens need more than {self.kv_blocks} blocks of {size}"
+            )
+        if sequence.prefilled or self._reserved:
+            self._take_place(at, sequence)
+        elif not self._steps:
+            self._waiting.append(sequence)
+            self._changed(at)
+        else:
+            if self._steps > 1 and not self._waiting and len(self._running) < self.max_sequences:
+                self._cut(at)
+            self._waiting.append(sequence)
+
+    def _take_place(self, at: float, sequence: Sequence) -> None:
+        held = self._reserved.get(sequence.request)
+        if sequence.prefilled:
+            # One that decodes takes the block of its next token in its turn.
+            missing = 0 if sequence.decodes else sequence.prompt_tokens + sequence.generated
+            need = self._blocks(max(missing, sequence.prefilled))
+            if not self._grants(at, need, held):
+                raise NoRoom(f"request {sequence.request}: no seat, or not {need} KV blocks free")
+            sequence.blocks = need
+            self._set_aside += need
+            self._joining.append(sequence)
+        else:
+            self._waiting.append(sequence)
+        self._set_aside -= self._reserved.pop(sequence.request, 0)
+        self._changed(at)
+
+    def reserve(self, at: float, request: int, tokens: int) -> bool:
+        """Holds a seat and the blocks of `tokens` for a sequence on its way here.
+
+        A second call for the same request changes its blocks. False: not free, nothing changed.
+        """
+        need = self._blocks(tokens)
+        held = self._reserved.get(request)
+        if not self._grants(at, need, held):
+            return False
+        self._set_aside += need - (held or 0)
+        self._reserved[request] = need
+        self._changed(at)
+        return True
+
+    def _grants(self, at: float, need: int, held: int | None) -> bool:
+        """Whether `need` blocks and a seat are free to one who holds `held` and perhaps a seat."""
+        seated = held is not None or self._seats() > 0
+        return seated and need <= self.free_blocks(at) + (held or 0)
+
+    def unreserve(self, at: float, request: int) -> None:
+        """Gives a reservation back; none is no error."""
+        if request in self._reserved:
+            self._set_aside -= self._reserved.pop(request)
+            self._changed(at)
+
+    def remove(self, at: float, request: int) -> Sequence:
+        """Takes a sequence out; the answer can be added to another engine.
+
+        Its tokens and gaps are those of iterations complete at `at`. A running sequence stays in
+        the iteration in progress, as a real engine aborts at step boundaries, and gets no token
+        from it. Raises KeyError if the request is not here.
+        """
+        sequence = self._here(request)
+        if self._running.get(request) is sequence:
+            self._catch_up(at)
+            if sequence.finish:
+                sequence.generated = sequence.output_tokens - (sequence.finish - self._iteration)
+                if sequence not in self._fresh:
+                    self._settle(sequence)
+                    sequence.last_token_at = self._started_at
+            self._leaving.append(sequence)
+            if not self._steps:
+                self._leave()
+        elif sequence in self._joining:
+            self._joining.remove(sequence)
+            self._set_aside -= sequence.blocks
+        else:
+            self._waiting.remove(sequence)
+        self._changed(at)
+        return sequence.handed_over()
+
+    def close(self, at: float) -> None:
+        """Everything in it is lost, and the others on its card are faster for it."""
+        busy = self._steps > 0
+        self._empty()
+        self._steps = 0
+        self.next_at = inf
+        if self.card is not None:
+            self.card.engines.remove(self)
+            if busy:
+                self.card.leave(at)
+
+    def wake(self, at: float) -> list[Sequence]:
+        """The end of a run, at exactly `next_at`: the sequences that ended, in order of start."""
+        steps = self._steps
+        iteration = self._iteration = self._iteration + steps
+        marks = self._marks
+        if marks:
+            self._context += len(marks) * steps
+            self._line.run(self._first_s, self._rise_s, steps)
+        if self._leaving:
+            self._leave()
+        if self._filling or self._fresh:
+            self._land(at)
+        marks = self._marks
+        ended = []
+        while marks and marks[0][0] <= iteration:
+            sequence = heappop(marks)[2]
+            self._end(sequence, at)
+            ended.append(sequence)
+        self._plan(at)
+        return ended
+
+    # Runs
+
+    def _changed(self, at: float) -> None:
+        """What may run next changed: starts if idle, else looks again at the next boundary."""
+        if self._steps:
+            self._cut(at)
+        elif self._waiting or self._joining or self._filling:
+            if self.card is not None:
+                self.card.enter(self, at)
+            self._plan(at)
+
+    def _plan(self, at: float) -> None:
+        """Composes the run that starts at this boundary."""
+        self._started_at = at
+        if self._joining:
+            self._seat_joining(at)
+        decoding = len(self._marks)
+        preempted = False
+        room = (self.kv_blocks - self._set_aside) * self.block_tokens
+        # No sequence wastes more than block_tokens - 1 tokens of its blocks.
+        if self._context + decoding * self.block_tokens > room:
+            preempted = self._make_room(at)
+            decoding = len(self._marks)
+        if (self._waiting or self._filling) and not preempted:
+            taken, tokens = self._schedule(at)
+            if taken:
+                self._run_prefill(at, taken, tokens)
+                return
+        if decoding:
+            self._run_decode(at, once=preempted or bool(self._fresh))
+        elif preempted:
+            self._plan(at)  # an empty iteration takes no time
+        else:
+            self._rest(at)
+
+    def _run_prefill(self, at: float, taken: list[Sequence], tokens: int) -> None:
+        """One iteration with prefill tokens."""
+        first_s = (
+            self._step_s
+            + self._per_sequence_s * (len(self._marks) + len(taken))
+            + self._per_context_token_s * self._context
+            + self._per_prefill_token_s * tokens
+        )
+        adapters, ranks = self._adapters, self._ranks
+        for sequence in taken:
+            if sequence.rank:
+                adapters += 1
+                ranks += sequence.rank
+        if adapters:
+            first_s += self._adapter_step_s + self._adapter_rank_s * ranks
+        self._steps = 1
+        self._first_s = first_s
+        self._rise_s = 0.0
+        self.next_at = at + first_s
+
+    def _run_decode(self, at: float, once: bool) -> None:
+        """Decoding only, until the first sequence ends or a block is missing."""
+        decoding, context = len(self._marks), self._context
+        steps = 1 if once else self._marks[0][0] - self._iteration
+        room = (self.kv_blocks - self._set_aside) * self.block_tokens
+        if context + decoding * (steps + self.block_tokens - 1) > room:
+            steps = min(steps, self._phases.lasts(self._free(0), self._iteration, decoding))
+        per_context_token_s = self._per_context_token_s
+        first_s = self._step_s + self._per_sequence_s * decoding + per_context_token_s * context
+        if self._adapters:
+            first_s += self._adapter_step_s + self._adapter_rank_s * self._ranks
+        self._steps = steps
+        self._first_s = first_s
+        self._rise_s = rise_s = per_context_token_s * decoding
+        self.next_at = at + steps * first_s + rise_s * (steps * (steps - 1) / 2)
+
+    def _rest(self, at: float) -> None:
+        self._steps = 0
+        self.next_at = inf
+        self._line.clear()
+        if self.card is not None:
+            self.card.leave(at)
+
+    def _lasted(self, steps: int) -> float:
+        """Seconds from the start of the run to the end of its first `steps` iterations."""
+        return steps * self._first_s + self._rise_s * (steps * (steps - 1) / 2)
+
+    def _complete(self, at: float) -> int:
+        """Iterations of the run complete at `at`; the last is complete only when woken."""
+        last = self._steps - 1
+        if last < 1:
+            return 0
+        since_s = at - self._started_at
+        half = self._rise_s * 0.5
+        slope = self._first_s - half
+        # The root of half * x^2 + slope * x = since_s in the form that half = 0 does not hurt.
+        done = min(int(2.0 * since_s / (slope + sqrt(slope * slope + 4.0 * half * since_s))), last)
+        while done > 0 and self._lasted(done) > since_s:
+            done -= 1
+        while done < last and self._lasted(done + 1) <= since_s:
+            done += 1
+        return done
+
+    def _cut(self, at: float) -> None:
+        """Ends the run with the iteration in progress."""
+        steps = self._complete(at) + 1
+        if steps < self._steps:
+            self._steps = steps
+            self.next_at = self._started_at + self._lasted(steps)
+
+    def _catch_up(self, at: float) -> None:
+        """Accounts for complete iterations: the run then starts with the one in progress."""
+        done = self._complete(at)
+        if done:
+            self._line.run(self._first_s, self._rise_s, done)
+            self._started_at += self._lasted(done)
+            self._first_s += self._rise_s * done
+            self._context += len(self._marks) * done
+            self._iteration += done
+            self._steps -= done
+
+    def stretch(self, at: float, slowdown: int) -> None:
+        """For `Card`: from `at` on, work takes `slowdown` times as long, this iteration's too."""
+        self._catch_up(at)
+        rest_s = max(self._started_at + self._first_s - at, 0.0) * slowdown / self._slowdown
+        self.slow_down(slowdown)
+        self._steps = 1
+        self.next_at = at + rest_s
+        self._first_s = self.next_at - self._started_at
