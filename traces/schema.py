@@ -125,7 +125,7 @@ def is_missing(value: object) -> bool:
     """None, NA, NaN or NaT; a sequence is never missing."""
     if value is None or value is pd.NA or value is pd.NaT:
         return True
-    return isinstance(value, float) and math.isnan(value)
+    return isinstance(value, float | np.floating) and math.isnan(value)
 
 
 @dataclass(frozen=True, slots=True)

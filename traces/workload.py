@@ -5,7 +5,7 @@ no file format, no cluster and no policy.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fleet.streams import Streams
-from traces.schema import COLUMNS, TraceError, canonical_frame, refusal
+from traces.schema import COLUMNS, TraceError, canonical_frame, is_missing, refusal
 
-__all__ = ["LengthSample", "TraceError", "TraceMeta", "Workload"]
+__all__ = ["LengthSample", "TraceError", "TraceMeta", "Workload", "name_missing_models"]
 
 US_PER_S = 1_000_000
+UNKNOWN_MODEL = "unknown"
 
 
 class TraceMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +218,20 @@ class Workload:
             return self
         meta = self.meta.with_synthetic(*filled)
         return Workload.of(columns, meta.noted("lengths", f"{lengths.name}, seed {seed}"))
+
+
+def name_missing_models(
+    models: Sequence[str | None], meta: TraceMeta
+) -> tuple[list[str], TraceMeta]:
+    """Models named `UNKNOWN_MODEL` where the source has none, and the meta data that says so.
+
+    For sources that log requests which ended before a model was chosen (17 of the 17,764 in GenTD26).
+    """
+    named = [UNKNOWN_MODEL if is_missing(model) else str(model) for model in models]
+    gaps = sum(is_missing(model) for model in models)
+    if gaps:
+        meta = meta.noted("model_id", f"{gaps} requests name no model: {UNKNOWN_MODEL!r} here")
+    return named, meta
 
 
 def _of_rows(rows: pd.DataFrame, meta: TraceMeta) -> Workload:

@@ -8,6 +8,7 @@ lengths.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -121,7 +122,7 @@ def _counts(file: str, name: str, column: pa.ChunkedArray) -> NDArray[np.int32]:
 def _following(file: str, minutes: list[str]) -> list[str]:
     if not minutes:
         raise refusal(file, None, None, "no minute column", "columns named 1 .. 1440")
-    for before, after in zip(minutes, minutes[1:], strict=False):
+    for before, after in pairwise(minutes):
         if int(after) != int(before) + 1:
             raise refusal(file, None, after, after, f"minute {int(before) + 1} after {before}")
     return minutes

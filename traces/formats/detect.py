@@ -1,0 +1,150 @@
+"""Which format a file has, told from its content, and the workload in it.
+
+It knows the formats by their marks; how each is read is in its own module.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from traces.formats import azure_functions, column_map, gentd26, mooncake, normalised
+from traces.formats.azure_functions import FunctionMinutes
+from traces.formats.column_map import KNOWN, ColumnMap, near_miss
+from traces.formats.content import Content
+from traces.formats.csv_table import header
+from traces.schema import TraceError
+from traces.workload import Workload
+
+PARQUET_MAGIC = b"PAR1"
+NORMALISED_COLUMNS = frozenset(("request_id", "arrival_us", "model_id"))
+MOONCAKE_KEYS = frozenset(("input_length", "output_length"))
+DEFAULT_MODEL = "default"
+
+
+class Format(StrEnum):
+    """The formats that are read; `column-map` is a CSV with a map, never told from content."""
+
+    NORMALISED = "normalised"
+    MOONCAKE = "mooncake"
+    AZURE_LLM = "azure-llm"
+    AZURE_FUNCTIONS = "azure-functions"
+    FUNCTION_MINUTES = "function-minutes"
+    GENTD26 = "gentd26"
+    VIDUR = "vidur"
+    BURSTGPT = "burstgpt"
+    COLUMN_MAP = "column-map"
+
+    @classmethod
+    def named(cls, name: str) -> "Format":
+        """Raises TraceError naming the formats there are."""
+        if name not in [member.value for member in cls]:
+            known = [member.value for member in cls]
+            raise TraceError(
+                f"format {name!r} is not allowed{near_miss(name, known)}: "
+                f"expected one of {', '.join(known)}"
+            )
+        return cls(name)
+
+
+def detect(content: Content) -> Format:
+    """Raises TraceError, with the columns that are there, for a file of no known format."""
+    if content.data.startswith(PARQUET_MAGIC):
+        return _of_parquet(content)
+    if content.data.lstrip()[:1] in (b"{", b"["):
+        return _of_json(content)
+    content.check_text()
+    return _of_csv(content)
+
+
+def read_workload(
+    path: Path,
+    *,
+    file_format: Format | None = None,
+    columns: ColumnMap | None = None,
+    model: str = DEFAULT_MODEL,
+    seed: int = 0,
+) -> Workload:
+    """The requests of a file, `.gz` and `.zst` included.
+
+    `model` names the base model where the file names none; `seed` spreads the invocations of a
+    function trace in their minutes. Raises TraceError.
+    """
+    content = Content.of(path)
+    if columns is not None:
+        if file_format not in (None, Format.COLUMN_MAP):
+            raise TraceError(f"a column map reads no {file_format} file: expected one or the other")
+        return column_map.read(content, columns, model)
+    return read_content(content, file_format or detect(content), model, seed)
+
+
+def read_content(content: Content, file_format: Format, model: str, seed: int) -> Workload:
+    """Like `read_workload`, of bytes whose format is known."""
+    match file_format:
+        case Format.NORMALISED:
+            return normalised.read(content)
+        case Format.MOONCAKE:
+            return mooncake.read(content, model)
+        case Format.GENTD26:
+            return gentd26.read(content)
+        case Format.AZURE_FUNCTIONS | Format.FUNCTION_MINUTES:
+            return minutes_of(content, file_format).spread(seed)
+        case Format.COLUMN_MAP:
+            raise TraceError(f"{content.file}: the format {file_format} needs a column map")
+        case _:
+            return column_map.read(content, KNOWN[file_format], model)
+
+
+def read_function_minutes(path: Path) -> FunctionMinutes:
+    """Invocations by function and minute. Raises TraceError for any other trace."""
+    content = Content.of(path)
+    return minutes_of(content, detect(content))
+
+
+def minutes_of(content: Content, file_format: Format) -> FunctionMinutes:
+    """Like `read_function_minutes`, of bytes whose format is known."""
+    if file_format == Format.AZURE_FUNCTIONS:
+        return azure_functions.read_csv(content)
+    if file_format == Format.FUNCTION_MINUTES:
+        return azure_functions.read_parquet(content)
+    raise TraceError(
+        f"{content.file}: a {file_format} trace: expected invocations by function and minute"
+    )
+
+
+def _of_parquet(content: Content) -> Format:
+    names = normalised.column_names(content)
+    if set(names) >= NORMALISED_COLUMNS:
+        return Format.NORMALISED
+    if "function" in names and azure_functions.minute_columns(names):
+        return Format.FUNCTION_MINUTES
+    raise _unknown(content.file, names, f"the columns {', '.join(sorted(NORMALISED_COLUMNS))}")
+
+
+def _of_json(content: Content) -> Format:
+    line = content.data.lstrip().split(b"\n", 1)[0]
+    try:
+        record = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise TraceError(f"{content.file}, row 1: no JSON: {error}") from None
+    if isinstance(record, dict) and set(record) >= MOONCAKE_KEYS:
+        return Format.MOONCAKE
+    keys = list(record) if isinstance(record, dict) else [type(record).__name__]
+    raise _unknown(content.file, keys, f"the keys {', '.join(sorted(MOONCAKE_KEYS))}")
+
+
+def _of_csv(content: Content) -> Format:
+    names = header(content)
+    if "HashFunction" in names and azure_functions.minute_columns(names):
+        return Format.AZURE_FUNCTIONS
+    if set(names) >= gentd26.NEEDED:
+        return Format.GENTD26
+    for name, known in KNOWN.items():
+        if known.fits(names):
+            return Format(name)
+    raise _unknown(content.file, names, "a known header, or a column map (--map)")
+
+
+def _unknown(file: str, names: list[str], expected: str) -> TraceError:
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return TraceError(f"{file}: no known request trace: found {shown[:300]}: expected {expected}")
