@@ -16,7 +16,7 @@ from traces.renewal import equilibrium, steady
 
 
 def test_even_gaps_have_no_variation_and_too_few_have_no_answer() -> None:
-    assert interarrival_cv(np.arange(10.0)) == pytest.approx(0.0)
+    assert interarrival_cv(np.linspace(0.0, 9.0, 10)) == pytest.approx(0.0)
     assert interarrival_cv(np.array([0.0, 1.0])) is None
     assert interarrival_cv(np.zeros(5)) is None
 
@@ -26,7 +26,7 @@ def test_gaps_of_one_and_three_have_half_as_cv() -> None:
 
 
 def test_the_weighted_cv_averages_labels_by_their_arrivals() -> None:
-    even = np.arange(90.0)
+    even = np.arange(90, dtype=np.float64)
     uneven = np.cumsum(np.tile([1.0, 3.0], 15))
     uneven = np.append(0.0, uneven)[:30]
     arrivals = np.concatenate([even, uneven, [500.0]])
