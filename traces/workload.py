@@ -225,7 +225,7 @@ def name_missing_models(
 ) -> tuple[list[str], TraceMeta]:
     """Models named `UNKNOWN_MODEL` where the source has none, and the meta data that says so.
 
-    For sources that log requests which ended before a model was chosen (17 of the 17,764 in GenTD26).
+    GenTD26 logs requests that ended before a model was chosen.
     """
     named = [UNKNOWN_MODEL if is_missing(model) else str(model) for model in models]
     gaps = sum(is_missing(model) for model in models)
