@@ -85,9 +85,9 @@ def one_line_errors() -> Iterator[None]:
 @app.command(name="list")
 def list_traces(
     folder: Annotated[
-        Path,
+        Path | None,
         typer.Argument(envvar="HOTBED_DATA", help="Where to look; HOTBED_DATA where left out."),
-    ],
+    ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Also say why the other files are not read.")
     ] = False,
@@ -98,6 +98,8 @@ def list_traces(
     Example: hotbed traces list data/
     """
     with one_line_errors():
+        if folder is None:
+            raise TraceError("no folder given: expected one, or the variable HOTBED_DATA")
         items = list(scan(folder))
     found = [item for item in items if isinstance(item, Found)]
     refused = [item for item in items if isinstance(item, Refused)]
@@ -277,14 +279,18 @@ def _say_written(target: Path, workload: Workload, as_json: bool) -> None:
         _print_json({**facts, "meta": workload.meta})
         return
     console = Console()
-    console.print(_facts("written", facts))
+    shown = {**facts, "span": span_text(workload.duration_s)}
+    del shown["span_s"]
+    console.print(_facts("written", shown))
     if workload.meta.synthetic_fields:
         fields = ", ".join(workload.meta.synthetic_fields)
         console.print(f"synthetic: {fields}", soft_wrap=True, highlight=False)
 
 
 def _listing(found: list[Found]) -> Table:
-    table = Table("file", "format")
+    table = Table()
+    table.add_column("file", overflow="fold", min_width=24)
+    table.add_column("format")
     for name in ("requests", "span", "models", "adapters"):
         table.add_column(name, justify="right")
     for item in found:

@@ -150,8 +150,10 @@ class _Check:
     def _ints(self, values: Any) -> "pd.Series[Any]":
         allowed = f"a whole number from 0 to {self.column.high}"
         try:
-            whole = pd.array(values, dtype="Int64")
-        except (TypeError, ValueError, OverflowError):
+            # A number too large for 64 bits becomes a float on the way, and is not to be cut off.
+            with np.errstate(invalid="raise"):
+                whole = pd.array(values, dtype="Int64")
+        except (TypeError, ValueError, OverflowError, FloatingPointError):
             self._refuse_first(list(values), _whole, allowed)
             raise
         missing = np.asarray(whole.isna())
@@ -204,7 +206,7 @@ def _plain(value: object) -> object:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, str) or int(value) != value:
+    if isinstance(value, str) or int(value) != value or abs(value) > INT64_MAX:
         raise ValueError
     return int(value)
 

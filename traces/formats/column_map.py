@@ -118,7 +118,7 @@ def read(content: Content, columns: ColumnMap, model: str) -> Workload:
             )
     used = tuple(fields.values())
     meta = TraceMeta(
-        source=columns.source or content.file,
+        source=columns.source or content.name,
         licence=columns.licence,
         trace_id=content.stem,
         columns_used=used,

@@ -35,9 +35,14 @@ class Content:
         return cls(str(path), _unpacked(str(path), packed))
 
     @property
+    def name(self) -> str:
+        """Without its folder, so that no result depends on where a file lies."""
+        return Path(self.file).name
+
+    @property
     def stem(self) -> str:
         """The name without folder and endings: the trace's name where the file gives none."""
-        return Path(self.file).name.split(".")[0] or Path(self.file).name
+        return self.name.split(".")[0] or self.name
 
     def check_text(self) -> None:
         """Raise TraceError, naming the line, where the bytes are not UTF-8 text."""

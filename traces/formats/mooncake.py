@@ -170,7 +170,7 @@ class _Lines:
         self._default_block_size()
         stamps_us = np.array(self.columns["arrival_us"], dtype=np.int64)
         meta = TraceMeta(
-            source=self.file,
+            source=content.name,
             trace_id=content.stem,
             time_quantum_us=stamps.quantum_us(stamps_us, stamps.MILLISECOND_US),
             columns_used=tuple(self.used),

@@ -147,7 +147,7 @@ def _meta(content: Content, table: pa.Table, columns: dict[str, Any]) -> TraceMe
     }
     names = [name for name in table.column_names if name not in COLUMNS and name != "trace_id"]
     known |= {"columns_used": list(columns), "columns_ignored": names}
-    known.setdefault("source", content.file)
+    known.setdefault("source", content.name)
     if "trace_id" not in known:
         known["trace_id"] = _trace_id(table) or content.stem
     try:
