@@ -57,9 +57,10 @@ class Reject(Command, frozen=True, tag=True, gc=False):
 
 
 class Cancel(Command, frozen=True, tag=True, gc=False):
-    """Stop a dispatched request and free what it holds."""
+    """Stop a dispatched request and free what it holds; `RequestFailed` repeats the reason."""
 
     request: RequestId
+    reason: str
 
 
 class Preempt(Command, frozen=True, tag=True, gc=False):

@@ -1,0 +1,50 @@
+"""Adapters on instances: how one gets a slot, and what must leave it first."""
+
+from fleet.backoff import Backoff
+from fleet.commands import AttachAdapter, DetachAdapter
+from fleet.domain import AdapterId, Place
+from fleet.holders import Instance
+from fleet.plans import UNNUMBERED, Plan, Step, Steps
+from fleet.policy import Policy
+from fleet.state import State
+from fleet.view import View
+
+
+class Adapters:
+    """Proposes attach plans; `execution` carries them out."""
+
+    def __init__(self, state: State, policy: Policy, view: View) -> None:
+        self.state = state
+        self.policy = policy
+        self.view = view
+        self.backoff = Backoff()
+        self.under_way: dict[AdapterId, int] = {}  # attaches planned or running, by adapter
+
+    def plan(self, instance: Instance, adapter: AdapterId) -> Plan | None:
+        """Detach what must go, then attach; None if it is under way, resting, or has no slot."""
+        if self.under_way.get(adapter) or self.backoff.waits(adapter, self.state.now):
+            return None
+        pool = instance.adapters
+        if adapter in pool:
+            return None
+        leaving: tuple[DetachAdapter, ...] = ()
+        if pool.free < 1:
+            victims = self.policy.retention.victims(pool, 1 - pool.free, self.view)
+            if victims is None:
+                return None
+            leaving = tuple(
+                DetachAdapter(UNNUMBERED, instance.id, AdapterId(v.artifact)) for v in victims
+            )
+        source: Place = self.view.source(adapter, instance.node)
+        attach = AttachAdapter(UNNUMBERED, instance.id, adapter, source)
+        spec = self.state.adapters[adapter]
+        load_s = self.view.estimates.attach_s(spec, self.view.node(instance.node), source.tier)
+        first: Plan = Steps(tuple(Step(c) for c in leaving), self.state.now)
+        return first.then(attach, self.state.now + load_s)
+
+    def count(self, adapter: AdapterId, by: int) -> None:
+        left = self.under_way.get(adapter, 0) + by
+        if left:
+            self.under_way[adapter] = left
+        else:
+            self.under_way.pop(adapter, None)

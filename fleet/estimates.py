@@ -1,0 +1,138 @@
+"""What the controller believes about durations: priors from specs, corrected by what it has seen.
+
+Loading follows ServerlessLLM (OSDI'24, section 5.1): q + n / b, where q is the time until the
+node's pending loads end, n the bytes of the largest GPU partition and b the slowest hop from the
+closest tier that holds the model. The ratio of measured to believed time is averaged online per
+(model, tier, node kind), and per (tier, node kind) for models not seen there yet.
+Nothing here knows a true output length or duration; all of it is learned from events.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from fleet.domain import AdapterSpec, ModelId, ModelSpec, NodeSpec, Share, Tier, Whole
+
+TierKind: TypeAlias = tuple[Tier, str]
+
+
+class Belief(msgspec.Struct, frozen=True, gc=False):
+    """Priors for one node kind; a scenario takes them from the kind's profile."""
+
+    startup_s: float = 0.0  # start-up phases other than moving weights
+    stop_s: float = 0.0
+    wake_s: float = 0.0  # what a wake takes beside moving weights
+    attach_s: float = 0.0  # what an attach takes beside moving the adapter
+    prefill_s_per_token: float = 2e-4
+    decode_s_per_token: float = 0.03
+
+
+class Pace:
+    """Learned speed of one model on one node kind."""
+
+    __slots__ = ("decode_s_per_token", "prefill_s_per_token")
+
+    def __init__(self, belief: Belief) -> None:
+        self.prefill_s_per_token = belief.prefill_s_per_token
+        self.decode_s_per_token = belief.decode_s_per_token
+
+
+WEIGHT = 0.2  # of the newest observation in each running mean
+
+
+class Estimates:
+    """Beliefs. `online=False` keeps loading to the priors, as released ServerlessLLM does."""
+
+    def __init__(self, beliefs: dict[str, Belief], *, online: bool = True) -> None:
+        self.beliefs = beliefs
+        self.online = online
+        self._ratio: dict[tuple[ModelId, Tier, str], float] = {}
+        self._tier_ratio: dict[TierKind, float] = {}
+        self._paces: dict[tuple[ModelId, str], Pace] = {}
+        self._output_tokens: dict[ModelId, float] = {}
+        self._default = Belief()
+
+    # Loading
+
+    def load_s(self, model: ModelSpec, node: NodeSpec, source: Tier) -> float:
+        """Seconds from start to ready on an idle path: start-up plus n / b, corrected."""
+        key = (model.id, source, node.kind)
+        ratio = self._ratio.get(key)
+        if ratio is None:
+            ratio = self._tier_ratio.get((source, node.kind), 1.0)
+        return self._prior_load_s(model, node, source) * ratio
+
+    def wake_s(self, model: ModelSpec, node: NodeSpec, source: Tier) -> float:
+        """Seconds to bring a sleeping instance back, from DRAM (level 1) or a lower tier."""
+        return self.belief(node.kind).wake_s + transfer_s(model.weight_bytes, node, source)
+
+    def attach_s(self, adapter: AdapterSpec, node: NodeSpec, source: Tier) -> float:
+        """Seconds to load an adapter into a slot."""
+        moving_s = transfer_s(adapter.weight_bytes, node, source)
+        return self.belief(node.kind).attach_s + moving_s
+
+    def belief(self, kind: str) -> Belief:
+        return self.beliefs.get(kind, self._default)
+
+    def saw_load(self, model: ModelSpec, node: NodeSpec, source: Tier, load_s: float) -> None:
+        """A load from `source` took this long, from command to ready."""
+        prior_s = self._prior_load_s(model, node, source)
+        if not self.online or prior_s <= 0.0:
+            return
+        ratio = load_s / prior_s
+        key = (model.id, source, node.kind)
+        self._ratio[key] = mean(self._ratio.get(key), ratio)
+        kind = (source, node.kind)
+        self._tier_ratio[kind] = mean(self._tier_ratio.get(kind), ratio)
+
+    def _prior_load_s(self, model: ModelSpec, node: NodeSpec, source: Tier) -> float:
+        return self.belief(node.kind).startup_s + transfer_s(
+            model.weight_bytes, node, source, cards(model.need)
+        )
+
+    # Serving
+
+    def pace(self, model: ModelId, kind: str) -> Pace:
+        """Seconds a token, prefill and decode, of a model on a node kind."""
+        key = (model, kind)
+        pace = self._paces.get(key)
+        if pace is None:
+            pace = self._paces[key] = Pace(self.belief(kind))
+        return pace
+
+    def output_tokens(self, model: ModelId) -> float:
+        """Mean output length of the model's requests so far; 128 before any was seen."""
+        return self._output_tokens.get(model, 128.0)
+
+    def saw_finish(
+        self, model: ModelId, pace: Pace, prefill_s_per_token: float, decode_s: float, tokens: int
+    ) -> None:
+        """A request ended: seconds a prompt token, seconds from first to last token, tokens."""
+        if prefill_s_per_token > 0.0:
+            pace.prefill_s_per_token += WEIGHT * (prefill_s_per_token - pace.prefill_s_per_token)
+        if tokens > 1:
+            pace.decode_s_per_token += WEIGHT * (decode_s / (tokens - 1) - pace.decode_s_per_token)
+        known = self._output_tokens.get(model)
+        self._output_tokens[model] = (
+            float(tokens) if known is None else known + WEIGHT * (tokens - known)
+        )
+
+
+def mean(known: float | None, seen: float) -> float:
+    """An exponentially weighted mean, started by its first observation."""
+    return seen if known is None else known + WEIGHT * (seen - known)
+
+
+def cards(share: Share) -> int:
+    return share.gpus if isinstance(share, Whole) else 1
+
+
+def transfer_s(nbytes: int, node: NodeSpec, source: Tier, gpus: int = 1) -> float:
+    """Pipelined: the slowest hop decides. Each of `gpus` cards takes an equal part over PCIe."""
+    links = node.links
+    hop_s = nbytes / gpus / links.pcie_bytes_per_s
+    if source <= Tier.SSD:
+        hop_s = max(hop_s, nbytes / links.ssd_bytes_per_s)
+    if source is Tier.REMOTE:
+        hop_s = max(hop_s, nbytes / links.remote_bytes_per_s)
+    return hop_s

@@ -1,0 +1,84 @@
+"""What one event led to: the commands given, and the work that is to be settled before the answer.
+
+Handlers mark what changed; the controller settles it afterwards, to a fixed point. So no handler
+calls back up into another, and each question is asked of a policy once things are in order.
+"""
+
+import msgspec
+
+from fleet.commands import Command
+from fleet.domain import CommandId, InstanceId, ModelId
+from fleet.holders import Instance
+from fleet.plans import StepId
+
+
+class PolicyLoopError(RuntimeError):
+    """A policy's answers in one event did not come to an end."""
+
+
+class Open:
+    """A command that has not been answered yet, and the plan step it is."""
+
+    __slots__ = ("command", "step")
+
+    def __init__(self, command: Command, step: StepId | None) -> None:
+        self.command = command
+        self.step = step
+
+
+class Orders:
+    """Numbers commands, remembers which are open, and keeps the agenda of an event."""
+
+    __slots__ = (
+        "_answers",
+        "_most_answers",
+        "_next",
+        "capacity",
+        "open",
+        "out",
+        "rest",
+        "scale",
+        "serve",
+    )
+
+    def __init__(self, most_answers: int) -> None:
+        self._next = 0
+        self._most_answers = most_answers
+        self._answers = 0
+        self.out: list[Command] = []
+        self.open: dict[CommandId, Open] = {}
+        # The agenda. Dicts are sets that remember their order, so runs repeat exactly.
+        self.serve: dict[ModelId, None] = {}
+        self.scale: dict[ModelId, None] = {}
+        self.rest: dict[InstanceId, Instance] = {}
+        self.capacity = False
+
+    def begin(self) -> None:
+        self.out = []
+        self._answers = 0
+
+    def number(self) -> CommandId:
+        n = self._next
+        self._next = n + 1
+        return CommandId(n)
+
+    def give(self, command: Command, step: StepId | None = None) -> CommandId:
+        """Number a planned command and let it out; it stays open until `close`."""
+        number = self.number()
+        command = msgspec.structs.replace(command, id=number)
+        self.out.append(command)
+        self.open[number] = Open(command, step)
+        return number
+
+    def close(self, command: CommandId) -> Open | None:
+        """An answer came. None: a late one, of something that is over."""
+        return self.open.pop(command, None)
+
+    def asked(self) -> None:
+        """Count an answer of a policy that can be asked again in the same event."""
+        self._answers += 1
+        if self._answers > self._most_answers:
+            raise PolicyLoopError(
+                f"more than {self._most_answers} policy answers in one event: "
+                "a policy keeps proposing what changes nothing (limits.max_answers)"
+            )
