@@ -1,4 +1,4 @@
-"""Recounts everything the state's indexes claim. For tests and doubts: O(fleet), changes nothing."""
+"""Recounts everything the state's indexes claim. For tests: O(fleet), changes nothing."""
 
 from collections import Counter
 

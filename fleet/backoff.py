@@ -1,4 +1,4 @@
-"""Artifacts whose last load failed, and when to try them again, so that none is retried for ever."""
+"""Artifacts whose last load failed, and when to try them again."""
 
 from fleet.domain import ArtifactId
 

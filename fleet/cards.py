@@ -118,9 +118,7 @@ class Nodes:
     def _take(self, claim: Claim, node: NodeId, gpu: int, taken: int, now: float) -> None:
         cards = self.free_bytes[node]
         cards[gpu] -= taken
-        assert 0 <= cards[gpu] <= self.specs[node].gpu_bytes, (
-            f"node {node} GPU {gpu} over-committed"
-        )
+        assert 0 <= cards[gpu] <= self.specs[node].gpu_bytes, f"node {node} GPU {gpu}"
         claim.held_bytes += taken
         self.held.change(taken, now)
         self._recount(node)

@@ -1,9 +1,9 @@
 """The control plane as a pure state machine: an event in, commands out.
 
 No clock, no chance of its own, no I/O. A driver feeds events in time order and carries out the
-commands; a simulator and a live cluster differ only there. Handlers (`requests`, `reports`) put a fact
-into the books and note on the agenda what it made possible; `_settle` then asks the policies, each
-answer applied before the next question, until nothing is left to ask.
+commands; a simulator and a live cluster differ only there. Handlers (`requests`, `reports`) put a
+fact into the books and note on the agenda what it made possible; `_settle` then asks the policies,
+each answer applied before the next question, until nothing is left to ask.
 """
 
 from collections.abc import Callable

@@ -116,7 +116,7 @@ class Retention(Protocol):
 
 class KeepAlive(Protocol):
     def rest(self, instance: Instance, view: View) -> Rest | None:
-        """Asked when an instance goes idle, and when it has gone to sleep. None: keep it for ever."""
+        """Asked when an instance goes idle, and once it has gone to sleep. None: keep it."""
 
 
 class Upkeep(Protocol):

@@ -1,7 +1,7 @@
 """What drivers report about instances, copies and nodes, put into the books.
 
-Each handler first closes the command that is answered; an answer to a command that is no longer open
-is late, and ignored. What a fact makes possible goes on the agenda.
+Each handler first closes the command that is answered; an answer to a command that is no longer
+open is late, and ignored. What a fact makes possible goes on the agenda.
 """
 
 from fleet import events as e

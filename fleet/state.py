@@ -1,7 +1,7 @@
 """The controller's picture of the fleet. Only the controller changes it.
 
 Every index is moved in the method that changes the fact, so nothing on the warm path scans nodes or
-instances; `check` recounts them all for the tests.
+instances; `audit.check` recounts them all for the tests.
 """
 
 import math
