@@ -4,11 +4,11 @@ It knows words, tables and exit codes. Formats, statistics and laws are known in
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -30,7 +30,7 @@ from traces.formats.detect import (
 from traces.recipe import RECIPES
 from traces.schema import TraceError
 from traces.synth import synthesise
-from traces.workload import TraceMeta, Workload
+from traces.workload import Workload
 
 Writer = Callable[[Workload, Path], None]
 
@@ -131,19 +131,18 @@ def describe(
     Example: hotbed traces describe trace.jsonl.zst --plots out/
     """
     from traces.describe import describe as describe_workload
-    from traces.describe import plot
+    from traces.describe_plots import plot
+    from traces.describe_table import render
 
     with one_line_errors():
         workload = _read(file, from_format, column_map, model, seed=0)
         description = describe_workload(workload)
         paths = [str(path) for path in plot(workload, plots)] if plots is not None else []
     if as_json:
-        facts = {"meta": workload.meta, "description": description, "plots": paths}
-        _print_json({"file": str(file), **facts})
+        _print_json({"file": str(file), "description": description, "plots": paths})
         return
     console = Console()
-    console.print(_provenance(file, workload.meta))
-    console.print(_facts(f"{len(workload):,} requests", msgspec.to_builtins(description)))
+    console.print(render(description))
     for path in paths:
         console.print(path, soft_wrap=True, highlight=False)
 
@@ -267,21 +266,18 @@ def _write(writer: Writer, workload: Workload, target: Path) -> None:
 
 
 def _say_written(target: Path, workload: Workload, as_json: bool) -> None:
-    facts = {
-        "file": str(target),
+    counts = {
         "requests": len(workload),
-        "span_s": workload.duration_s,
         "models": len(workload.models()),
         "adapters": len(workload.adapters()),
         "tenants": len(workload.tenants()),
     }
     if as_json:
-        _print_json({**facts, "meta": workload.meta})
+        span_s = workload.duration_s
+        _print_json({"file": str(target), "span_s": span_s, **counts, "meta": workload.meta})
         return
     console = Console()
-    shown = {**facts, "span": span_text(workload.duration_s)}
-    del shown["span_s"]
-    console.print(_facts("written", shown))
+    console.print(_facts(f"{target} written", {"span": span_text(workload.duration_s), **counts}))
     if workload.meta.synthetic_fields:
         fields = ", ".join(workload.meta.synthetic_fields)
         console.print(f"synthetic: {fields}", soft_wrap=True, highlight=False)
@@ -307,39 +303,12 @@ def span_text(span_s: float) -> str:
     return f"{span_s:.1f} s"
 
 
-def _provenance(file: Path, meta: TraceMeta) -> Table:
-    """Where it is from; what the file does not say is left out, the columns never are."""
-    facts = {key: value for key, value in msgspec.to_builtins(meta).items() if value}
-    facts["columns_used"] = list(meta.columns_used)
-    facts["columns_ignored"] = list(meta.columns_ignored)
-    return _facts(str(file), facts)
-
-
-def _facts(title: str, facts: dict[str, Any]) -> Table:
+def _facts(title: str, facts: Mapping[str, int | str]) -> Table:
     table = Table("", "", title=escape(title), title_justify="left", show_header=False)
-    for name, value in _flat(facts):
-        table.add_row(escape(name.replace("_", " ")), escape(value))
+    for name, value in facts.items():
+        shown = f"{value:,}" if isinstance(value, int) else value
+        table.add_row(escape(name), escape(shown))
     return table
-
-
-def _flat(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Names and texts in order, the inner ones under their outer name."""
-    for key, value in facts.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{name}: ")
-        elif isinstance(value, list | tuple):
-            yield name, ", ".join(map(_shown, value)) or "none"
-        else:
-            yield name, _shown(value)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "unknown"}[value]
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _print_json(value: object) -> None:
