@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import infer_dtype
 
 INT64_MAX = 2**63 - 1
 INT32_MAX = 2**31 - 1
@@ -70,13 +71,19 @@ def refusal(
         where.append(f"row {row}")
     if column is not None:
         where.append(f"column {column!r}")
-    shown = repr(value)
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     return TraceError(f"{', '.join(where)}: {shown} is not allowed: expected {allowed}")
 
 
-def canonical_frame(columns: Mapping[str, Any] | pd.DataFrame, file: str) -> pd.DataFrame:
+def canonical_frame(
+    columns: Mapping[str, Any] | pd.DataFrame,
+    file: str,
+    called: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """The columns in schema order and type, sorted by arrival_us then request_id.
+
+    `called` has the file's own names of columns, for messages.
 
     An optional column without a single value is left out; a missing adapter set is the empty one.
     Missing is None (text, tuples), NA (integers) or NaN (service_s). Raises TraceError.
@@ -87,12 +94,12 @@ def canonical_frame(columns: Mapping[str, Any] | pd.DataFrame, file: str) -> pd.
     made: dict[str, pd.Series[Any]] = {}
     for name, column in COLUMNS.items():
         if name in columns:
-            series = _Check(file, name, column).typed(columns[name])
+            series = _Check(file, (called or {}).get(name, name), column).typed(columns[name])
             if column.required or series.notna().any():
                 made[name] = series
         elif name == "adapter_ids":
             no_adapters = [None] * len(columns["request_id"])
-            made[name] = _Check(file, name, column).typed(no_adapters)
+            made[name] = _Check(file, (called or {}).get(name, name), column).typed(no_adapters)
         elif column.required:
             raise refusal(file, None, name, "no such column", "the column to be there")
     frame = pd.DataFrame(made)
@@ -152,6 +159,8 @@ class _Check:
         try:
             # A number too large for 64 bits becomes a float on the way, and is not to be cut off.
             with np.errstate(invalid="raise"):
+                if infer_dtype(values, skipna=True) in ("string", "boolean"):
+                    raise TypeError
                 whole = pd.array(values, dtype="Int64")
         except (TypeError, ValueError, OverflowError, FloatingPointError):
             self._refuse_first(list(values), _whole, allowed)
@@ -163,7 +172,7 @@ class _Check:
             bad |= missing
         if bad.any():
             row = int(bad.argmax())
-            raise refusal(self.file, row + 1, self.name, _plain(whole[row]), allowed)
+            raise refusal(self.file, row + 1, self.name, whole[row], allowed)
         series: pd.Series[Any] = pd.Series(whole).astype(self.column.width)
         return series
 
@@ -175,7 +184,7 @@ class _Check:
 
     def _cells(self, values: Any, make: Callable[[Any], object], allowed: str) -> "pd.Series[Any]":
         cells = np.empty(len(values), dtype=object)
-        nothing: object = () if self.name == "adapter_ids" else None
+        nothing: object = () if self.column.required and self.column.kind == "texts" else None
         for row, value in enumerate(values):
             if is_missing(value):
                 if self.column.required and nothing is None:
@@ -200,13 +209,8 @@ class _Check:
                 raise refusal(self.file, row + 1, self.name, value, allowed) from None
 
 
-def _plain(value: object) -> object:
-    """A Python scalar, whose repr is the number alone."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _whole(value: Any) -> int:
-    if isinstance(value, str) or int(value) != value or abs(value) > INT64_MAX:
+    if isinstance(value, str | bool) or int(value) != value or abs(value) > INT64_MAX:
         raise ValueError
     return int(value)
 

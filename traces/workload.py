@@ -87,9 +87,13 @@ class Workload:
         columns: Mapping[str, Any] | pd.DataFrame,
         meta: TraceMeta,
         file: str = "",
+        called: Mapping[str, str] | None = None,
     ) -> "Workload":
-        """Typed, checked and sorted. Raises TraceError with file, row (from 1) and column."""
-        return cls(canonical_frame(columns, file or meta.source or "workload"), meta)
+        """Typed, checked and sorted. Raises TraceError with file, row (from 1) and column.
+
+        `called` has the file's own names of columns of the schema, for messages.
+        """
+        return cls(canonical_frame(columns, file or meta.source or "workload", called), meta)
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -144,7 +144,7 @@ def _workload(table: CsvTable, fields: Mapping[str, str], meta: TraceMeta, model
         made["model_id"] = [model] * len(table)
         meta = meta.with_synthetic("model_id")
     meta = msgspec.structs.replace(meta, time_quantum_us=quantum_us)
-    return Workload.of(made, meta, table.file)
+    return Workload.of(made, meta, table.file, fields)
 
 
 def _arrivals(table: CsvTable, target: str, name: str) -> tuple[NDArray[np.int64], int]:

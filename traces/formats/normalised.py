@@ -53,7 +53,7 @@ def read(content: Content) -> Workload:
     for name in COLUMNS:
         if name in table.column_names:
             column = table.column(name)
-            if column.null_count < len(column) or name == "adapter_ids":
+            if column.null_count < len(column) or COLUMNS[name].required:
                 columns[name] = _cells(column)
     meta = _meta(content, table, columns)
     if table.column("model_id").null_count and pa.types.is_string(table.column("model_id").type):
