@@ -40,6 +40,21 @@ def weighted_cv(arrival_s: Floats, labels: Labels) -> tuple[float | None, int]:
     return float(np.average(values, weights=weights)), len(values)
 
 
+def window_cvs(arrival_s: Floats, window_s: float) -> tuple[Floats, Floats]:
+    """The CV of the gaps inside each window with `CV_LEAST_ARRIVALS`, and the windows' starts, s.
+
+    Apart from the slow ups and downs of the rate, which the CV of the whole trace includes.
+    """
+    window = np.floor(arrival_s / window_s).astype(np.int64)
+    starts, values = [], []
+    for rows in np.split(np.arange(len(window)), np.flatnonzero(np.diff(window)) + 1):
+        cv = interarrival_cv(arrival_s[rows]) if len(rows) >= CV_LEAST_ARRIVALS else None
+        if cv is not None:
+            starts.append(float(window[rows[0]]) * window_s)
+            values.append(cv)
+    return np.array(values, dtype=np.float64), np.array(starts, dtype=np.float64)
+
+
 def window_counts(arrival_s: Floats, window_s: float) -> tuple[NDArray[np.int64], int]:
     """Arrivals in each non-empty whole window from time 0, and the number of whole windows.
 

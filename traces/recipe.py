@@ -17,7 +17,8 @@ from traces.limits import (
     require_share,
 )
 
-US_LIMIT_S = 100 * 365 * 86_400.0  # a century in seconds: arrivals stay exact in microseconds
+DAY_S = 86_400.0
+US_LIMIT_S = 100 * 365 * DAY_S  # a century in seconds: arrivals stay exact in microseconds
 
 
 class Zipf(msgspec.Struct, frozen=True, tag="zipf"):
@@ -43,7 +44,7 @@ class Adapters(msgspec.Struct, frozen=True, kw_only=True):
 
     `share` of the requests name one adapter; a base has `per_base` at a time, ranked by `law`.
     `churn` is the share of uses, after an adapter set's first day, that fall on the first day of
-    their adapter; a day lasts `day_s` (shorten it for a trace that runs faster than life).
+    their adapter; a day lasts `day_s` (a shorter one is declared as the trace's time compression).
     Alibaba's GenTD26 (github.com/alibaba/clusterdata) has about 0.22, Zipf 0.92 and 0.42.
     """
 
@@ -51,13 +52,18 @@ class Adapters(msgspec.Struct, frozen=True, kw_only=True):
     per_base: int = 16
     law: Zipf | Power = Zipf(0.92)
     churn: float = 0.0
-    day_s: float = 86_400.0
+    day_s: float = DAY_S
 
     def __post_init__(self) -> None:
         require_share("adapters.share", self.share)
         require_count("adapters.per_base", self.per_base, 2 if self.churn else 1)
         require_share("adapters.churn", self.churn)
         require_positive("adapters.day_s", self.day_s)
+
+    @property
+    def time_compression(self) -> float:
+        """How many times faster than life the days pass; 1 where no day matters."""
+        return DAY_S / self.day_s if self.churn else 1.0
 
 
 class Tenants(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,9 +189,9 @@ class Diurnal(Stream, frozen=True, kw_only=True):
     number. The span should hold whole periods if its mean is to be `rate_rps`.
     """
 
-    span_s: float = 86_400.0
+    span_s: float = DAY_S
     amplitude: float = 0.8
-    period_s: float = 86_400.0
+    period_s: float = DAY_S
     peak_at_s: float = 50_400.0
     hourly: tuple[float, ...] = ()
 

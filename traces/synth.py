@@ -242,7 +242,11 @@ def _meta(
         f"{context} tokens",
     }
     return TraceMeta(
-        source=f"synthetic: {name}", trace_id=name, seed=recipe.seed, notes={**said, **notes}
+        source=f"synthetic: {name}",
+        trace_id=name,
+        time_compression=recipe.adapters.time_compression if recipe.adapters else 1.0,
+        seed=recipe.seed,
+        notes={**said, **notes},
     )
 
 
