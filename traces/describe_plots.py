@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from traces import figure_style as style
-from traces.burstiness import Floats, fano, window_cvs
+from traces.burstiness import CV_LEAST_ARRIVALS, Floats, fano, window_cvs
 from traces.describe import CV_WINDOW_S
 from traces.popularity import zipf_exponent, zipf_shares
 from traces.workload import US_PER_S, Workload
@@ -36,7 +36,8 @@ def plot(workload: Workload, directory: Path) -> list[Path]:
         paths.append(_popularity(kinds, directory / "popularity.png"))
     if "prompt_tokens" in workload.frame or "output_tokens" in workload.frame:
         paths.append(_lengths(workload, directory / "lengths.png"))
-    paths.append(_burstiness(workload, directory / "burstiness.png"))
+    if len(workload) >= CV_LEAST_ARRIVALS:
+        paths.append(_burstiness(workload, directory / "burstiness.png"))
     return paths
 
 
@@ -148,6 +149,9 @@ def _cv_over_time(axes: Axes, workload: Workload) -> None:
     cvs, starts_s = window_cvs(workload.arrivals_s, CV_WINDOW_S)
     unit, unit_s = _unit(workload.duration_s)
     middle = (starts_s + CV_WINDOW_S / 2) / unit_s
+    if not len(cvs):
+        text = f"no 10 minutes hold {CV_LEAST_ARRIVALS} requests"
+        axes.text(0.5, 0.3, text, transform=axes.transAxes, ha="center", fontsize=style.FONT - 1)
     axes.plot(middle, cvs, "o", color=style.BLUE, markersize=3, label="10-minute window")
     axes.axhline(1.0, color=style.BLACK, linestyle="--", linewidth=1, label="Poisson")
     axes.set_xlim(0, workload.duration_s / unit_s)

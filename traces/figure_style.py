@@ -81,6 +81,6 @@ def save(figure: Figure, path: Path, about: Mapping[str, str] | None = None) -> 
 
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=FONT - 1)
+    axes.tick_params(which="both", labelsize=FONT - 1)
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)

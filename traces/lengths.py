@@ -37,7 +37,7 @@ Tokens = NDArray[np.int64]
 TOKEN_LIMIT = 2**31 - 1
 
 
-class Lognormal(msgspec.Struct, frozen=True, tag="lognormal"):
+class Lognormal(msgspec.Struct, frozen=True, tag="lognormal", forbid_unknown_fields=True):
     """Tokens of a log-normal law given by its mean and the sd of its (natural) logarithm."""
 
     mean_tokens: float
@@ -54,7 +54,7 @@ class Lognormal(msgspec.Struct, frozen=True, tag="lognormal"):
         return np.clip(tokens, 1, TOKEN_LIMIT).astype(np.int64)
 
 
-class Uniform(msgspec.Struct, frozen=True, tag="uniform"):
+class Uniform(msgspec.Struct, frozen=True, tag="uniform", forbid_unknown_fields=True):
     """Whole tokens from `low` to below `high`, each as likely."""
 
     low: int
@@ -71,7 +71,7 @@ class Uniform(msgspec.Struct, frozen=True, tag="uniform"):
 TokenLaw: TypeAlias = Lognormal | Uniform
 
 
-class LengthPart(msgspec.Struct, frozen=True):
+class LengthPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One dataset of a mix. `name` becomes the slo_class of its requests; `weight` its share."""
 
     name: str
@@ -84,7 +84,7 @@ class LengthPart(msgspec.Struct, frozen=True):
         require_positive(f"weight of length part {self.name!r}", self.weight)
 
 
-class LengthMix(msgspec.Struct, frozen=True, tag="mix"):
+class LengthMix(msgspec.Struct, frozen=True, tag="mix", forbid_unknown_fields=True):
     """Each request draws its part by weight, then both lengths of that part independently."""
 
     parts: tuple[LengthPart, ...]
@@ -99,7 +99,7 @@ class LengthMix(msgspec.Struct, frozen=True, tag="mix"):
         return "+".join(part.name for part in self.parts)
 
 
-class CsvLengths(msgspec.Struct, frozen=True, tag="csv"):
+class CsvLengths(msgspec.Struct, frozen=True, tag="csv", forbid_unknown_fields=True):
     """Pairs of a CSV's rows, drawn with replacement. `name` becomes the slo_class."""
 
     path: str

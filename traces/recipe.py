@@ -4,11 +4,13 @@ Knows what may be asked for, and nothing of how it is drawn.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from traces.lengths import GSM8K, S_LORA, SHAREGPT, LengthMix, Lengths
+from traces.formats.column_map import near_miss
+from traces.lengths import GSM8K, S_LORA, SHAREGPT, LengthMix, Lengths, mix_of
 from traces.limits import (
     require,
     require_count,
@@ -16,12 +18,13 @@ from traces.limits import (
     require_positive,
     require_share,
 )
+from traces.schema import TraceError
 
 DAY_S = 86_400.0
-US_LIMIT_S = 100 * 365 * DAY_S  # a century in seconds: arrivals stay exact in microseconds
+SPAN_LIMIT_S = 100 * 365 * DAY_S  # a century in seconds: arrivals stay exact in microseconds
 
 
-class Zipf(msgspec.Struct, frozen=True, tag="zipf"):
+class Zipf(msgspec.Struct, frozen=True, tag="zipf", forbid_unknown_fields=True):
     """Share of rank i proportional to i^-exponent."""
 
     exponent: float
@@ -30,7 +33,7 @@ class Zipf(msgspec.Struct, frozen=True, tag="zipf"):
         require_exponent("exponent", self.exponent)
 
 
-class Power(msgspec.Struct, frozen=True, tag="power"):
+class Power(msgspec.Struct, frozen=True, tag="power", forbid_unknown_fields=True):
     """S-LoRA's assignment: rank floor(N X), X of density alpha x^(alpha-1)."""
 
     alpha: float
@@ -39,12 +42,13 @@ class Power(msgspec.Struct, frozen=True, tag="power"):
         require(0 < self.alpha <= 1, "alpha", self.alpha, "a number above 0, up to 1 (uniform)")
 
 
-class Adapters(msgspec.Struct, frozen=True, kw_only=True):
+class Adapters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """LoRA adapters within each base.
 
     `share` of the requests name one adapter; a base has `per_base` at a time, ranked by `law`.
     `churn` is the share of uses, after an adapter set's first day, that fall on the first day of
     their adapter; a day lasts `day_s` (a shorter one is declared as the trace's time compression).
+    Sticky tenants that come back to yesterday's adapter lower the share of first days a little.
     Alibaba's GenTD26 (github.com/alibaba/clusterdata) has about 0.22, Zipf 0.92 and 0.42.
     """
 
@@ -66,7 +70,7 @@ class Adapters(msgspec.Struct, frozen=True, kw_only=True):
         return DAY_S / self.day_s if self.churn else 1.0
 
 
-class Tenants(msgspec.Struct, frozen=True, kw_only=True):
+class Tenants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Tenants of Zipf popularity; `sticky` is the chance to repeat one's last base and adapter.
 
     A free choice may hit the last one as well: repeats are more frequent than `sticky`. The
@@ -83,7 +87,7 @@ class Tenants(msgspec.Struct, frozen=True, kw_only=True):
         require_share("tenants.sticky", self.sticky)
 
 
-class Family(msgspec.Struct, frozen=True):
+class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`models` bases of one size, named name-00, name-01 and so on."""
 
     name: str
@@ -99,7 +103,7 @@ class Family(msgspec.Struct, frozen=True):
         return tuple(f"{self.name}-{index:0{width}d}" for index in range(self.models))
 
 
-class Demand(msgspec.Struct, frozen=True, kw_only=True):
+class Demand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every recipe has: how many requests, over which models, how long, from which seed.
 
     `cv` is that of the gaps (1: Poisson). With `accept_within` of 0.05, whole draws of arrivals
@@ -117,7 +121,9 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         require_positive("rate_rps", self.rate_rps)
-        require(0 < self.span_s <= US_LIMIT_S, "span_s", self.span_s, f"above 0, to {US_LIMIT_S:g}")
+        require(
+            0 < self.span_s <= SPAN_LIMIT_S, "span_s", self.span_s, f"above 0, to {SPAN_LIMIT_S:g}"
+        )
         require(0.01 <= self.cv <= 100, "cv", self.cv, "a number from 0.01 to 100")
         require(len(self.families) > 0, "families", self.families, "one family or more")
         names = [family.name for family in self.families]
@@ -131,7 +137,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for family in self.families for name in family.model_names)
 
 
-class Osdi24(Demand, frozen=True, kw_only=True):
+class Osdi24(Demand, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The workload of ServerlessLLM (Fu et al., OSDI 2024): each model a bursty process of its own.
 
     Rates per model and window of `window_s` come from Azure Functions minutes, function i to
@@ -160,20 +166,20 @@ class Osdi24(Demand, frozen=True, kw_only=True):
         require(windows == int(windows), "span_s", self.span_s, f"a multiple of {self.window_s}")
 
 
-class Stream(Demand, frozen=True, kw_only=True):
+class Stream(Demand, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One arrival process for the whole fleet; who asks for what is drawn request by request."""
 
     popularity: Zipf = Zipf(1.43)  # the bases of GenTD26
     tenants: Tenants | None = None
 
 
-class Bursty(Stream, frozen=True, kw_only=True):
+class Bursty(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A steady rate with Gamma gaps of any CV."""
 
     cv: float = 4.0
 
 
-class Poisson(Stream, frozen=True, kw_only=True):
+class Poisson(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A steady rate with exponential gaps."""
 
     def __post_init__(self) -> None:
@@ -181,7 +187,7 @@ class Poisson(Stream, frozen=True, kw_only=True):
         require(self.cv == 1, "cv", self.cv, "1 for Poisson arrivals (`bursty` takes any)")
 
 
-class Diurnal(Stream, frozen=True, kw_only=True):
+class Diurnal(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rate that goes up and down, on gaps of any CV in operational time.
 
     rate(t) = rate_rps * (1 + amplitude * cos(2 pi (t - peak_at_s) / period_s)), or `hourly`
@@ -205,7 +211,7 @@ class Diurnal(Stream, frozen=True, kw_only=True):
         require(good, "hourly", self.hourly, "finite rates of 0 or more, not all 0")
 
 
-class SLora(Stream, frozen=True, kw_only=True):
+class SLora(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The synthetic workload of S-LoRA (Sheng et al., MLSys 2024): one base, many adapters."""
 
     rate_rps: float = 2.0
@@ -224,3 +230,41 @@ RECIPES: dict[str, type[Recipe]] = {
     "diurnal": Diurnal,
     "s-lora": SLora,
 }
+
+
+def recipe_of(name: str, values: Mapping[str, object]) -> Recipe:
+    """A recipe from plain values, as a YAML file or command-line options give them.
+
+    Numbers may be texts. `lengths` may be written "gsm8k+sharegpt" and `families`
+    "opt-6.7b:32,opt-13b:16". Raises TraceError naming the recipe, the field and what is allowed.
+    """
+    if name not in RECIPES:
+        raise TraceError(
+            f"recipe {name!r} is not allowed{near_miss(name, list(RECIPES))}: "
+            f"expected one of {', '.join(RECIPES)}"
+        )
+    kind = RECIPES[name]
+    fields = kind.__struct_fields__
+    for field in values:
+        if field not in fields:
+            raise TraceError(
+                f"{name}: {field!r} is not allowed{near_miss(field, fields)}: "
+                f"expected one of {', '.join(fields)}"
+            )
+    plain = dict(values)
+    if isinstance(plain.get("lengths"), str):
+        plain["lengths"] = msgspec.to_builtins(mix_of(str(plain["lengths"])))
+    if isinstance(plain.get("families"), str):
+        plain["families"] = _families(str(plain["families"]))
+    try:
+        return msgspec.convert(plain, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise TraceError(f"{name}: {error}") from error
+
+
+def _families(text: str) -> list[dict[str, str]]:
+    pairs = [part.rpartition(":") for part in text.split(",")]
+    for family, colon, count in pairs:
+        good = bool(family and colon and count.isdecimal())
+        require(good, "families", text, "name:models pairs joined by ','")
+    return [{"name": family, "models": count} for family, _, count in pairs]

@@ -41,14 +41,22 @@ def test_other_requests_make_another_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arrival_us",
-    [[0, 1, 2], [0, 0, 0, 900_000_000_000_000], [5, 10_000_000, 10_000_000, 20_000_000]],
-    ids=["three", "long-idle", "equal-stamps"],
+    [
+        [0] * 29 + [900_000_000_000_000],
+        [10_000_000] * 20 + [20_000_000] * 20,
+        list(range(0, 30_000_000_000, 1_000_000_000)),
+    ],
+    ids=["long-idle", "equal-stamps", "even"],
 )
-def test_odd_small_traces_are_drawn_without_lengths_or_popularity(
+def test_odd_traces_are_drawn_without_lengths_or_popularity(
     tmp_path: Path, arrival_us: list[int]
 ) -> None:
     names = [path.name for path in plot(of_stamps(arrival_us), tmp_path)]
     assert names == ["arrivals.png", "burstiness.png"]
+
+
+def test_a_few_requests_say_nothing_of_burstiness(tmp_path: Path) -> None:
+    assert [path.name for path in plot(of_stamps([0, 1, 2]), tmp_path)] == ["arrivals.png"]
 
 
 @pytest.mark.parametrize("arrival_us", [[], [0, 7], [4, 4, 4, 4]], ids=["none", "two", "at-once"])

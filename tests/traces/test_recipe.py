@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from traces.lengths import CHAT, LengthMix
 from traces.recipe import (
     RECIPES,
     Adapters,
@@ -17,6 +18,7 @@ from traces.recipe import (
     Recipe,
     Tenants,
     Zipf,
+    recipe_of,
 )
 from traces.schema import TraceError
 
@@ -61,6 +63,51 @@ def test_every_recipe_has_defaults_and_is_read_back_from_its_json(kind: type[Rec
 def test_a_wrong_value_in_a_file_is_named_with_its_place() -> None:
     with pytest.raises(msgspec.ValidationError, match=r"adapters.share: 3.0 .*\$.adapters"):
         msgspec.convert({"adapters": {"share": 3.0}}, Poisson)
+
+
+def test_a_recipe_is_made_of_the_texts_of_a_command_line() -> None:
+    recipe = recipe_of(
+        "osdi24",
+        {
+            "rate_rps": "1.4",
+            "seed": "3",
+            "families": "opt-6.7b:32,opt-13b:16",
+            "lengths": "chat",
+            "adapters": {"share": 0.1, "law": {"type": "power", "alpha": 0.3}},
+        },
+    )
+    assert recipe == Osdi24(
+        rate_rps=1.4,
+        seed=3,
+        families=(Family("opt-6.7b", 32), Family("opt-13b", 16)),
+        lengths=LengthMix((CHAT,)),
+        adapters=Adapters(share=0.1, law=Power(0.3)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        (
+            "osdi",
+            {},
+            "recipe 'osdi' is not allowed (do you mean 'osdi24'?): expected one of osdi24",
+        ),
+        ("poisson", {"rate": 1}, "poisson: 'rate' is not allowed"),
+        ("poisson", {"rate_rps": "fast"}, "poisson: Expected `float`, got `str` - at `$.rate_rps`"),
+        ("poisson", {"rate_rps": -1}, "poisson: rate_rps: -1.0 is not allowed: expected a finite"),
+        ("poisson", {"tenants": {"n": 1}}, "poisson: Object contains unknown field `n`"),
+        ("poisson", {"families": "opt"}, "families: 'opt' is not allowed: expected name:models"),
+        ("poisson", {"lengths": "short"}, "lengths: 'short' is not allowed: expected parts of"),
+    ],
+)
+def test_values_that_make_no_recipe_are_refused_with_their_field(
+    name: str, values: dict[str, object], message: str
+) -> None:
+    with pytest.raises(TraceError) as refused:
+        recipe_of(name, values)
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
 
 
 def test_models_are_named_by_family_with_digits_enough_to_sort() -> None:
