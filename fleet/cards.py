@@ -35,6 +35,9 @@ class Nodes:
 
     def __init__(self, specs: Sequence[NodeSpec]) -> None:
         self.specs: list[NodeSpec] = []
+        #: One node of each kind and set of links, and which of them each node is like.
+        self.examples: list[NodeSpec] = []
+        self.example_of: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self.alive: list[bool] = []
         self.free_bytes: list[list[int]] = []  # by node and card
         self.held = Holdings()
@@ -52,6 +55,8 @@ class Nodes:
             self.specs.append(spec)
             self.alive.append(True)
             self.free_bytes.append([spec.gpu_bytes] * spec.gpus)
+        like = np.array([self._example(s) for s in specs], np.int64)
+        self.example_of = np.concatenate([self.example_of, like])
         add = len(specs)
         gpus = np.array([s.gpus for s in specs], np.int32)
         parts = np.array([s.gpu_bytes if s.gpus else 0 for s in specs], np.int64)
@@ -60,6 +65,13 @@ class Nodes:
         self.largest_part = np.concatenate([self.largest_part, parts])
         self.loading_until = np.concatenate([self.loading_until, np.zeros(add)])
         self._idle = cast("memoryview[int]", memoryview(cast("Buffer", self.idle_gpus)))
+
+    def _example(self, spec: NodeSpec) -> int:
+        for i, example in enumerate(self.examples):
+            if (example.kind, example.links) == (spec.kind, spec.links):
+                return i
+        self.examples.append(spec)
+        return len(self.examples) - 1
 
     def __len__(self) -> int:
         return len(self.specs)

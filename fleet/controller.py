@@ -180,7 +180,10 @@ class Controller:
             self.capacity.stop(instance)
 
     def _put(self, artifact: ArtifactId, place: Place) -> None:
-        if place.node is not None and place.tier is not Tier.GPU:
+        """A copy that lies there already. What the policy would not keep counts as not there."""
+        if place.node is None or place.tier is Tier.GPU:
+            return
+        if self.policy.retention.keeps(artifact, place.tier, self.view):
             self.caches.put(artifact, place.node, place.tier)
 
     # Time

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
 from fleet.domain import ArtifactId, InstanceId, NodeId, Tier
 from fleet.holders import Instance
 
@@ -69,12 +72,13 @@ class LoadBuckets:
 
 
 class Residency:
-    """The best tier at which each artifact lies on each node."""
+    """The best tier at which each artifact lies on each node, also as columns to rank by."""
 
-    __slots__ = ("_nodes",)
+    __slots__ = ("_columns", "_nodes")
 
     def __init__(self) -> None:
         self._nodes: dict[ArtifactId, dict[NodeId, Tier]] = {}
+        self._columns: dict[ArtifactId, npt.NDArray[np.int8]] = {}
 
     def of(self, artifact: ArtifactId) -> dict[NodeId, Tier]:
         """By node; a node that is not named has only the remote store."""
@@ -83,12 +87,21 @@ class Residency:
             nodes = self._nodes[artifact] = {}
         return nodes
 
+    def column(self, artifact: ArtifactId, nodes: int) -> npt.NDArray[np.int8]:
+        """The tier on each of so many nodes. Kept from the first time it is asked for."""
+        column = self._columns.get(artifact)
+        if column is None or len(column) != nodes:
+            column = self._columns[artifact] = np.zeros(nodes, np.int8)
+            for node, tier in self.of(artifact).items():
+                column[node] = tier
+        return column
+
     def set(self, artifact: ArtifactId, node: NodeId, tier: Tier) -> None:
         """The best tier is now this one; REMOTE takes the node out."""
         if tier is Tier.REMOTE:
             self.of(artifact).pop(node, None)
         else:
             self.of(artifact)[node] = tier
-
-    def forget(self, artifact: ArtifactId) -> None:
-        self._nodes.pop(artifact, None)
+        column = self._columns.get(artifact)
+        if column is not None and node < len(column):
+            column[node] = tier

@@ -39,14 +39,13 @@ class Entry:
 class Pool:
     """Entries in order of last use, oldest first. Sizes are bytes, or 1 for an adapter slot."""
 
-    __slots__ = ("capacity", "entries", "floor", "going", "tier", "used")
+    __slots__ = ("capacity", "entries", "going", "tier", "used")
 
     def __init__(self, tier: Tier, capacity: int) -> None:
         self.tier = tier
         self.capacity = capacity
         self.used = 0
         self.going = 0
-        self.floor = 0.0  # a retention policy's own clock (GDSF's L)
         self.entries: dict[ArtifactId, Entry] = {}
 
     @property

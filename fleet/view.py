@@ -7,6 +7,9 @@ gives a policy its own random numbers, decided by the run's seed and the name it
 import random
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from fleet.cards import Nodes
 from fleet.domain import (
     AdapterId,
@@ -100,6 +103,10 @@ class View:
     def cached(self, artifact: ArtifactId) -> Mapping[NodeId, Tier]:
         """The best tier at which each node holds a copy; others have only the remote store."""
         return self._state.residency.of(artifact)
+
+    def tiers(self, artifact: ArtifactId) -> npt.NDArray[np.int8]:
+        """The same as a column: by node, the best tier that holds a copy."""
+        return self._state.residency.column(artifact, len(self.nodes))
 
     def pool(self, node: NodeId, tier: Tier) -> Pool:
         return self._state.pool(node, tier)

@@ -1,0 +1,88 @@
+"""Whole systems, each an expression: one answer for every question."""
+
+from dataclasses import replace
+
+from fleet.policy import KeepAlive, Policy
+from policies.admission import AdmitAll, BoundedHold
+from policies.keep_alive import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
+from policies.ordering import FirstComeFirstServed, LongestWaiting
+from policies.placement import EarliestReady, RandomPlacement
+from policies.retention import GreedyDualSizeFrequency, KeepNothing, LeastRecentlyUsed
+from policies.room import CheapestRoom, EvictIdle, MigrateVictims, NoRoom, PreemptVictims
+from policies.routing import AdapterAffinity, LeastLoaded
+from policies.scaling import FixedReplicas, PerQueue
+
+
+def serverlessllm() -> Policy:
+    """ServerlessLLM as published (OSDI'24): earliest ready, live migration, corrected estimates."""
+    return Policy(
+        admission=AdmitAll(),
+        ordering=FirstComeFirstServed(),
+        arbitration=LongestWaiting(),
+        routing=LeastLoaded(),
+        scaling=PerQueue(),
+        placement=EarliestReady(),
+        room=CheapestRoom((EvictIdle(), MigrateVictims())),
+        retention=LeastRecentlyUsed(),
+        keep_alive=LoadTimeKeepAlive(),
+    )
+
+
+def serverlessllm_no_migration() -> Policy:
+    """ServerlessLLM's start-up-time-aware placement without live migration."""
+    return replace(serverlessllm(), room=EvictIdle())
+
+
+def shepherd_star() -> Policy:
+    """The paper's Shepherd*: ServerlessLLM's placement, preempting where it would migrate."""
+    return replace(serverlessllm(), room=CheapestRoom((EvictIdle(), PreemptVictims())))
+
+
+def serverless() -> Policy:
+    """The paper's "Serverless": local checkpoints and caches, but a random node with room."""
+    return replace(serverlessllm(), placement=RandomPlacement(), room=EvictIdle())
+
+
+def ray_serve() -> Policy:
+    """Ray Serve as the paper ran it: any node, every load from the remote store."""
+    return replace(serverless(), retention=KeepNothing(), online_estimates=False)
+
+
+def ray_serve_cached() -> Policy:
+    """Ray Serve with an LRU cache of checkpoints on each node's SSD."""
+    return replace(ray_serve(), retention=LeastRecentlyUsed(tiers=("ssd",)))
+
+
+def static() -> Policy:
+    """Nothing ever moves: one instance a model, first come, for as long as cards last."""
+    return replace(
+        serverlessllm(),
+        scaling=FixedReplicas(1),
+        room=NoRoom(),
+        keep_alive=KeepForever(),
+    )
+
+
+def keep_alive(keep_alive_s: float = 60.0) -> Policy:
+    """ServerlessLLM's placement with a fixed keep-alive, as FaaS platforms have."""
+    kept: KeepAlive = FixedKeepAlive(keep_alive_s)
+    return replace(serverlessllm_no_migration(), keep_alive=kept)
+
+
+def gdsf() -> Policy:
+    """FaasCache's GDSF in every cache; idle instances stay until their cards are needed."""
+    return replace(
+        serverlessllm_no_migration(),
+        retention=GreedyDualSizeFrequency(),
+        keep_alive=KeepForever(),
+    )
+
+
+def adapter_affinity(most_held: int = 256) -> Policy:
+    """Adapters stay where they are attached, with spill; a bounded hold while a model loads."""
+    return replace(
+        serverlessllm(),
+        admission=BoundedHold(most_held),
+        routing=AdapterAffinity(),
+        retention=GreedyDualSizeFrequency(),
+    )

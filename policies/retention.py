@@ -1,0 +1,77 @@
+"""What stays in a cache and what leaves it: SSD and DRAM of a node, an instance's adapter slots."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fleet.domain import ArtifactId, Tier
+from fleet.pools import Entry, Pool
+from fleet.view import View
+
+
+def take(entries: Iterable[Entry], need: int) -> Sequence[Entry] | None:
+    """The first entries whose sizes reach `need`; None if they do not."""
+    taken: list[Entry] = []
+    for entry in entries:
+        if need <= 0:
+            break
+        taken.append(entry)
+        need -= entry.size
+    return taken if need <= 0 else None
+
+
+@dataclass(frozen=True)
+class LeastRecentlyUsed:
+    """Drop what was used longest ago. Copies stay in the named tiers as they pass through."""
+
+    tiers: tuple[str, ...] = ("ssd", "dram")
+
+    def keeps(self, artifact: ArtifactId, tier: Tier, view: View) -> bool:
+        return tier.name.lower() in self.tiers
+
+    def victims(self, pool: Pool, need: int, view: View) -> Sequence[Entry] | None:
+        return take(pool.evictable(), need)
+
+    def used(self, pool: Pool, entry: Entry, view: View) -> None:
+        pass  # the pool keeps its entries in the order of use
+
+
+@dataclass(frozen=True)
+class GreedyDualSizeFrequency:
+    """Drop the least H = L + uses * cost / size; L rises to the H of what was dropped.
+
+    cost is the believed seconds to load it again, size in GiB (slots count 1). FaasCache
+    (ASPLOS'21), after Cherkasova's GDSF; L makes what is not used any more leave in the end.
+    """
+
+    tiers: tuple[str, ...] = ("ssd", "dram")
+    _clocks: dict[Pool, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def keeps(self, artifact: ArtifactId, tier: Tier, view: View) -> bool:
+        return tier.name.lower() in self.tiers
+
+    def victims(self, pool: Pool, need: int, view: View) -> Sequence[Entry] | None:
+        chosen = take(sorted(pool.evictable(), key=lambda e: (e.score, e.used_at)), need)
+        if chosen:
+            self._clocks[pool] = max(self._clocks.get(pool, 0.0), chosen[-1].score)
+        return chosen
+
+    def used(self, pool: Pool, entry: Entry, view: View) -> None:
+        size = entry.size / 2**30 if entry.size > 1 else 1.0
+        entry.score = self._clocks.get(pool, 0.0) + entry.uses * entry.cost_s / size
+
+
+@dataclass(frozen=True)
+class KeepNothing:
+    """No copy stays on a node: every load comes from the remote store.
+
+    Adapter slots of an instance, which must hold something, go by last use.
+    """
+
+    def keeps(self, artifact: ArtifactId, tier: Tier, view: View) -> bool:
+        return False
+
+    def victims(self, pool: Pool, need: int, view: View) -> Sequence[Entry] | None:
+        return take(pool.evictable(), need)
+
+    def used(self, pool: Pool, entry: Entry, view: View) -> None:
+        pass
