@@ -121,8 +121,8 @@ class PreemptVictims:
     """Stop instances in the middle of their requests, which keep their tokens and wait again.
 
     ServerlessLLM's "Shepherd*" (OSDI'24, section 7): the same choice of server, but preempting
-    where ServerlessLLM migrates. A request is pushed off at most `most_preemptions` times, so that two
-    models cannot push each other for ever. Costs the loads to come back and the recomputed tokens.
+    where ServerlessLLM migrates. A request is pushed off at most `most_preemptions` times, so that
+    two models cannot push each other for ever. Costs the load to come back and recomputed tokens.
     """
 
     most_preemptions: int = 2
@@ -176,8 +176,8 @@ class MigrateVictims:
     """Move running requests to other nodes, live, so that their cards come free at no loss.
 
     ServerlessLLM (OSDI'24, section 5): a victim costs the load of its model on the target,
-    q + n / b, plus the time to recompute its requests' KV cache there, a * (t_in + t_out) with t_out = d / t.
-    A ready instance of its model with free slots needs no load. The set of victims and targets
+    q + n / b, plus the time to recompute its requests' KV cache there, a * (t_in + t_out) with
+    t_out = d / t. A ready instance of its model with free slots needs no load. The set of victims and targets
     with the least total is found exactly; no two victims count on the same free cards, and a
     load behind another on the same node waits for it.
     """
