@@ -1,0 +1,361 @@
+"""A scenario: a fleet, what it serves, to whom and under which policy, as a YAML file says it.
+
+`parse` takes the text and gives checked values in bytes and seconds, or one line that names the
+field. It opens no file and knows neither profiles, policies nor traces: whoever binds the scenario
+looks those names up, and may bind the same file to a simulated or to a live cluster.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from fleet import quantities, scenario_text
+from fleet.scenario_text import ScenarioError, unknown_name
+
+__all__ = ["Scenario", "ScenarioError", "parse"]
+
+
+def _policy(written: Any) -> Any:
+    return {"recipe": written} if isinstance(written, str) else written
+
+
+def _start_s(written: Any) -> float:
+    return 0.0 if written == 0 else quantities.duration_s(written)
+
+
+Size = Annotated[int, BeforeValidator(quantities.size_bytes)]
+Duration = Annotated[float, BeforeValidator(quantities.duration_s)]
+Bandwidth = Annotated[float, BeforeValidator(quantities.bandwidth_bytes_per_s)]
+Number = Annotated[float, BeforeValidator(quantities.number)]
+Factor = Annotated[Number, Field(gt=0)]
+Price = Annotated[Number, Field(ge=0)]
+Start = Annotated[float, BeforeValidator(_start_s)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Whole0 = Annotated[int, Field(strict=True, ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+Policy = Annotated[dict[str, Any], BeforeValidator(_policy)]
+Spread: TypeAlias = Literal["all", "none", "round_robin", "popular"]
+
+
+class Fields(BaseModel):
+    """A mapping whose fields are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, raw: Any) -> Any:
+        """Before pydantic's own check, so that a near miss can be named."""
+        for name in raw if isinstance(raw, Mapping) else ():
+            if name not in cls.model_fields:
+                what = unknown_name(str(name), cls.model_fields)
+                raise PydanticCustomError(
+                    "unknown_field",
+                    "unknown field {field}; {what}",
+                    {"field": repr(name), "what": what, "name": name},
+                )
+        return raw
+
+
+def one_of(fields: Fields, *names: str) -> None:
+    """Raise ValueError where two or more of these fields are given."""
+    given = [name for name in names if getattr(fields, name) is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} are both given; expected one of them")
+
+
+# Machines
+
+
+class Links(Fields):
+    """Bandwidths that differ from the profile's."""
+
+    remote: Bandwidth | None = None
+    ssd: Bandwidth | None = None
+    pcie: Bandwidth | None = None
+    peer: Bandwidth | None = None
+
+
+class NodeGroup(Fields):
+    """`count` nodes of a profile's kind; what is left out is as the profile says.
+
+    `gpu_memory` is one card's. Nodes are named name-0, name-1 and so on.
+    """
+
+    profile: Text
+    name: Text | None = None
+    count: Count = 1
+    gpus: Count | None = None
+    gpu_memory: Size | None = None
+    dram: Size | None = None
+    ssd: Size | None = None
+    links: Links = Links()
+    price_per_hour: Price | None = None
+    rack: Whole0 = 0
+
+
+# Models and adapters
+
+
+class ModelShape(Fields):
+    """What one model needs. `gpus` whole cards, or `gpu_memory` of one card's memory and its time.
+
+    The KV cache of a token takes `kv_bytes_per_token`, or by its dimensions
+    2 (keys, values) * layers * kv_heads * head_dim * 2 bytes (FP16).
+    """
+
+    weights: Size
+    gpus: Count | None = None
+    gpu_memory: Size | None = None
+    stages: Count = 1
+    max_sequences: Count = 256
+    kv_bytes_per_token: Size | None = None
+    layers: Count | None = None
+    kv_heads: Count | None = None
+    head_dim: Count = 128
+    max_adapters: Whole0 = 0
+    shape: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        one_of(self, "gpus", "gpu_memory")
+        one_of(self, "kv_bytes_per_token", "kv_heads")
+        if self.kv_heads is not None and self.layers is None:
+            raise ValueError("kv_heads is given without layers; expected both")
+        return self
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of KV cache a token; 0 where nothing was said of it."""
+        if self.kv_heads is not None and self.layers is not None:
+            return 2 * self.layers * self.kv_heads * self.head_dim * 2
+        return self.kv_bytes_per_token or 0
+
+
+class ModelGroup(ModelShape):
+    """A model called `name`, or with `count` so many equal ones, name-00 to name-31."""
+
+    name: Text
+    count: Count | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        if self.count is None:
+            return (self.name,)
+        width = max(2, len(str(self.count - 1)))
+        return tuple(f"{self.name}-{index:0{width}d}" for index in range(self.count))
+
+
+class TraceModels(Fields):
+    """Every base model that the trace names, in order of name, takes the next template in turn.
+
+    `assign` gives a trace's model a template by name instead.
+    """
+
+    templates: Annotated[dict[str, ModelShape], Field(min_length=1)]
+    assign: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _assigned(self) -> Self:
+        for model, template in self.assign.items():
+            if template not in self.templates:
+                allowed = unknown_name(template, self.templates)
+                raise ValueError(f"assign.{model} is {template!r}; {allowed}")
+        return self
+
+
+class ModelsFromTrace(Fields):
+    from_trace: TraceModels
+
+
+def _ranks(written: Any) -> Any:
+    return written if isinstance(written, list) else [written]
+
+
+class AdapterSize(Fields):
+    """Ranks, taken in turn, and the bytes that follow from them.
+
+    `size` is that of the first rank, others in proportion; or `dims` lists (d_in, d_out) of the
+    adapted matrices of a layer: rank * sum(d_in + d_out) * layers parameters of 2 bytes each
+    (Hu et al., LoRA, 2021). `layers` is the model's where left out.
+    """
+
+    ranks: Annotated[list[Count], BeforeValidator(_ranks), Field(min_length=1)] = [16]
+    size: Size | None = None
+    dims: Annotated[list[tuple[Count, Count]], Field(min_length=1)] | None = None
+    layers: Count | None = None
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        one_of(self, "size", "dims")
+        if self.size is None and self.dims is None:
+            raise ValueError("size and dims are missing; expected one of them")
+        return self
+
+    def bytes_of(self, rank: int, layers: int | None) -> int:
+        """Bytes of one adapter. Raises ValueError where dims need layers that nobody states."""
+        if self.dims is None:
+            assert self.size is not None, "validated"
+            return round(self.size * rank / self.ranks[0])
+        layers = self.layers or layers
+        if layers is None:
+            raise ValueError("layers is missing; expected it here or in the model")
+        return rank * sum(d_in + d_out for d_in, d_out in self.dims) * layers * 2
+
+
+class AdapterGroup(AdapterSize):
+    """`count` adapters of each model of that name (or of the group): base-lora-0000 and so on."""
+
+    model: Text
+    count: Count = 1
+
+
+class AdaptersFromTrace(Fields):
+    """Every adapter that the trace names with a base."""
+
+    from_trace: AdapterSize
+
+
+def _listed_or_traced(raw: Any) -> str:
+    return "<trace>" if isinstance(raw, dict) else "<list>"
+
+
+Models: TypeAlias = Annotated[
+    Annotated[list[ModelGroup], Field(min_length=1), Tag("<list>")]
+    | Annotated[ModelsFromTrace, Tag("<trace>")],
+    Discriminator(_listed_or_traced),
+]
+Adapters: TypeAlias = Annotated[
+    Annotated[list[AdapterGroup], Tag("<list>")] | Annotated[AdaptersFromTrace, Tag("<trace>")],
+    Discriminator(_listed_or_traced),
+]
+
+
+class Residency(Fields):
+    """Where copies lie at the start; the remote store has everything.
+
+    `all`: on every node. `popular`: every node fills up with the most asked for. `round_robin`:
+    copies go around the nodes, most asked for first, again and again until nothing fits
+    (ServerlessLLM, OSDI'24). `adapters` speaks of SSDs; left out it is as `ssd`.
+    """
+
+    ssd: Spread = "round_robin"
+    dram: Spread = "none"
+    adapters: Spread | None = None
+
+
+# Requests
+
+
+class Workload(Fields):
+    """A recorded `trace`, or a recipe to `synth` from with its `params`; then cut and scaled.
+
+    `start` and `duration` are the trace's own time, before `compress`. `lengths` fills in missing
+    token counts ("gsm8k+sharegpt", or FILE.csv:PROMPT:OUTPUT). `max_tokens` is what every client
+    asks for at most; left out, it is the longest output there is. `model` names the base of
+    requests that name none. `functions` (of osdi24) are Azure Functions minutes.
+    """
+
+    trace: Text | None = None
+    synth: Text | None = None
+    params: dict[str, Any] = {}
+    functions: Text | None = None
+    format: Text | None = None
+    columns: Text | None = None
+    model: Text | None = None
+    start: Annotated[
+        Number, BeforeValidator(lambda v: v if v == 0 else quantities.duration_s(v))
+    ] = 0.0
+    duration: Duration | None = None
+    jitter: bool = False
+    compress: Factor = 1.0
+    lengths: Text | None = None
+    limit: Count | None = None
+    max_tokens: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        one_of(self, "trace", "synth")
+        if self.trace is None and self.synth is None:
+            raise ValueError("trace and synth are missing; expected one of them")
+        if self.trace is not None and (self.params or self.functions):
+            raise ValueError("params and functions belong to synth; there is a trace")
+        return self
+
+
+class Objective(Fields):
+    """Time to first token and time per output token that a request should not exceed."""
+
+    ttft: Duration = 10.0
+    tpot: Duration = 0.2
+
+
+class Slo(Objective):
+    """`models` names those with an objective of their own."""
+
+    models: dict[str, Objective] = {}
+
+
+class Bounds(Fields):
+    """See `fleet.limits.Limits`, which has the defaults."""
+
+    max_age: Duration | None = None
+    max_waiting: Count | None = None
+    max_attempts: Count | None = None
+    max_answers: Count | None = None
+
+
+class Scenario(Fields):
+    """`policy` is a recipe's name, or a mapping that the policy catalogue understands.
+
+    `faults` are rates by name. `until` ends the run early; left out, it ends when the last
+    request is over.
+    """
+
+    name: Text
+    description: str = ""
+    seed: Whole0 = 0
+    fleet: Annotated[list[NodeGroup], Field(min_length=1)]
+    models: Models
+    adapters: Adapters = []
+    residency: Residency = Residency()
+    workload: Workload
+    policy: Policy = {"recipe": "serverlessllm"}
+    slo: Slo = Slo()
+    limits: Bounds = Bounds()
+    faults: dict[str, Number | None] = {}
+    until: Duration | None = None
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        if isinstance(self.models, list):
+            names = [name for group in self.models for name in group.names]
+            twice = [name for name in names if names.count(name) > 1]
+            if twice:
+                raise ValueError(f"models: the name {twice[0]!r} is given twice")
+        return self
+
+
+def parse(text: str, name: str, changes: Mapping[str, str] | None = None) -> Scenario:
+    """The scenario in a YAML text. `name` is the file's, for errors.
+
+    `changes` sets fields by path before anything is checked: {"slo.ttft": "2s"}. Raises
+    ScenarioError, one line: file, line, field, value, what is allowed.
+    """
+    raw = scenario_text.read(text, name)
+    scenario_text.change(raw, changes or {})
+    try:
+        return Scenario.model_validate(raw)
+    except ValidationError as error:
+        raise scenario_text.explain(error, text, name, changes or {}) from None
