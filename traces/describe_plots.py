@@ -19,6 +19,7 @@ from traces.workload import US_PER_S, Workload
 
 BINS = 120  # over the span of the trace
 CURVE_POINTS = 2000  # a curve has no more, whatever the trace's size
+FEW_POINTS = 20  # a shorter curve shows its points
 FANO_WINDOWS = 16
 NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 
@@ -135,11 +136,12 @@ def _gap_tail(axes: Axes, gaps_us: NDArray[np.int64]) -> None:
     lengths_us, times = np.unique(gaps_us[gaps_us > 0], return_counts=True)
     above = times[::-1].cumsum()[::-1] / len(gaps_us)
     values, share = _thinned(lengths_us / US_PER_S, above * len(lengths_us))
-    axes.loglog(values, share, color=style.BLUE, linewidth=1.4, label="trace")
+    mark = "o" if len(values) < FEW_POINTS else None
+    axes.loglog(values, share, marker=mark, color=style.BLUE, markersize=3, label="trace")
     mean = gaps_us.mean() / US_PER_S
-    reach = np.geomspace(values[0], max(values[-1], 7 * mean), 200)
+    reach = np.geomspace(min(values[0], mean / 100), max(values[-1], 7 * mean), 200)
     poisson = np.exp(-reach / mean)
-    shown = poisson >= share[-1] / 2
+    shown = poisson >= 0.5 / len(gaps_us)
     axes.loglog(reach[shown], poisson[shown], "--", color=style.BLACK, linewidth=1, label="Poisson")
     style.label(axes, "gap between arrivals (s)", "share of gaps at or above")
     style.legend_above(axes)

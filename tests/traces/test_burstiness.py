@@ -11,8 +11,9 @@ from traces.burstiness import (
     peak_to_mean,
     weighted_cv,
     window_counts,
+    window_cvs,
 )
-from traces.renewal import equilibrium, steady
+from traces.renewal import equilibrium, sinusoid, steady
 
 
 def test_even_gaps_have_no_variation_and_too_few_have_no_answer() -> None:
@@ -72,3 +73,21 @@ def test_the_cold_share_of_poisson_arrivals_is_exponential_in_the_keep_alive() -
     arrivals = equilibrium(Streams(2).array("cold"), steady(0.1, 500_000.0), 1.0)
     labels = np.zeros(len(arrivals), dtype=np.int64)
     assert cold_share(arrivals, labels, 7.0) == pytest.approx(np.exp(-0.7), abs=0.01)
+
+
+def test_windows_are_judged_apart_and_only_with_enough_arrivals() -> None:
+    even = np.linspace(0.0, 9.0, 40)
+    uneven = 20.0 + np.append(0.0, np.cumsum(np.tile([0.1, 0.3], 20)))[:40]
+    cvs, starts_s = window_cvs(np.concatenate([even, [12.0], uneven]), 10.0)
+    assert starts_s.tolist() == [0.0, 20.0]
+    assert cvs == pytest.approx([0.0, 0.5], abs=0.01)
+
+
+def test_a_slow_swing_of_the_rate_shows_in_the_whole_and_not_within_windows() -> None:
+    wave = sinusoid(2.0, 40_000.0, 1.0, 20_000.0, 0.0)
+    arrivals = equilibrium(Streams(3).array("wave"), wave, 1.0)
+    whole = interarrival_cv(arrivals)
+    within, _ = window_cvs(arrivals, 600.0)
+    assert whole is not None
+    assert whole > 1.5
+    assert np.median(within) == pytest.approx(1.0, abs=0.05)
