@@ -1,0 +1,101 @@
+"""One calendar for three kinds of event: arrivals, engines' boundaries, and SimPy's world.
+
+Loads, timers, migrations and faults are few and want SimPy's processes. Arrivals and engine
+boundaries are nearly all the events there are: arrivals come sorted and need no heap, boundaries a
+bare one. At one moment engines come first, then the world, then the next arrival.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
+from typing import TYPE_CHECKING
+
+import simpy
+from simpy.core import EmptySchedule
+
+from fleet.domain import Request
+
+if TYPE_CHECKING:
+    from sim.served import Served
+
+
+class Arrival:
+    """A request of the workload, with the output length that only the simulator may read."""
+
+    __slots__ = ("output_tokens", "request")
+
+    def __init__(self, request: Request, output_tokens: int) -> None:
+        self.request = request
+        self.output_tokens = output_tokens
+
+
+class Calendar(simpy.Environment):
+    """A SimPy environment that also holds sorted arrivals and engines' wake-ups."""
+
+    def __init__(
+        self, on_arrival: Callable[[Arrival], None], on_wake: "Callable[[Served], None]"
+    ) -> None:
+        super().__init__()
+        self._on_arrival = on_arrival
+        self._on_wake = on_wake
+        self._wakes: list[tuple[float, int, Served]] = []
+        self._armed = 0
+        self._arrivals: Iterator[Arrival] = iter(())
+        self._arrival: Arrival | None = None
+        self._arrival_at = inf
+
+    @property
+    def armed(self) -> int:
+        """Wake-ups put into the calendar so far, stale ones included."""
+        return self._armed
+
+    def feed(self, arrivals: Iterable[Arrival]) -> None:
+        """The workload, sorted by arrival. Read one at a time, so it may be a generator."""
+        self._arrivals = iter(arrivals)
+        self._next_arrival()
+
+    @property
+    def arrivals_over(self) -> bool:
+        return self._arrival is None
+
+    def arm(self, engine: "Served") -> None:
+        """See that the engine is woken at its `next_at`. Entries that it passed by are stale."""
+        at = engine.next_at
+        if at != engine.armed_at:
+            engine.armed_at = at
+            if at != inf:
+                self._armed += 1
+                heapq.heappush(self._wakes, (at, self._armed, engine))
+
+    def peek(self) -> float:
+        """When the next event is; inf if there is none."""
+        wake_at = self._wakes[0][0] if self._wakes else inf
+        return min(wake_at, self._arrival_at, super().peek())
+
+    def step(self) -> None:
+        """Process the next event of any kind. Raises EmptySchedule when there is none."""
+        wakes = self._wakes
+        wake_at = wakes[0][0] if wakes else inf
+        world_at = self._queue[0][0] if self._queue else inf
+        if wake_at <= world_at and wake_at <= self._arrival_at:
+            if wake_at == inf:
+                raise EmptySchedule
+            engine = heapq.heappop(wakes)[2]
+            if wake_at == engine.armed_at:
+                engine.armed_at = inf
+                self._now = wake_at
+                self._on_wake(engine)
+        elif world_at <= self._arrival_at:
+            super().step()
+        else:
+            arrival = self._arrival
+            assert arrival is not None, "it has a time"
+            self._now = self._arrival_at
+            self._next_arrival()
+            self._on_arrival(arrival)
+
+    def _next_arrival(self) -> None:
+        self._arrival = next(self._arrivals, None)
+        at = inf if self._arrival is None else self._arrival.request.arrived_at
+        assert at >= self._now, f"request arrives at {at}, before {self._now}: sort the workload"
+        self._arrival_at = at
