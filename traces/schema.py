@@ -23,7 +23,10 @@ Width = Literal["int64", "Int64", "Int32", "Int16"]
 
 
 class TraceError(ValueError):
-    """A trace that cannot be used; the message is one line."""
+    """A trace that cannot be used; the message is one line, whatever names a file has in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,18 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fleet.streams import Streams
 from traces.formats.content import Content
 from traces.formats.csv_table import CsvTable
+from traces.formats.parquet_table import read_table
 from traces.schema import TraceError, refusal
 from traces.workload import TraceMeta, Workload
 
 MINUTE_US = 60_000_000
+# A request takes about 100 bytes of memory as it is drawn.
+MOST_SPREAD = 50_000_000
 SOURCE = "Azure Functions 2019 (Azure/AzurePublicDataset)"
 LICENCE = "CC-BY-4.0"
 
@@ -47,8 +49,14 @@ class FunctionMinutes:
         """Every invocation as a request for a model named as its function, uniform in its minute.
 
         Time 0 is the start of the first minute. Uniform spreading is a choice, the traces hold no
-        time within a minute: `arrival_us` becomes a synthetic field.
+        time within a minute: `arrival_us` becomes a synthetic field. Raises TraceError beyond
+        `MOST_SPREAD` invocations.
         """
+        if self.invocations > MOST_SPREAD:
+            raise TraceError(
+                f"{self.meta.trace_id}: {self.invocations:,} invocations are too many to spread: "
+                f"expected at most {MOST_SPREAD:,}"
+            )
         function, minute = np.nonzero(self.counts)
         times = self.counts[function, minute]
         starts_us = np.repeat(minute.astype(np.int64) * MINUTE_US, times)
@@ -89,10 +97,7 @@ def read_csv(content: Content) -> FunctionMinutes:
 
 def read_parquet(content: Content) -> FunctionMinutes:
     """The normalised form. Raises TraceError like `read_csv`."""
-    try:
-        table = pq.read_table(pa.BufferReader(content.data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise TraceError(f"{content.file}: {' '.join(str(error).split())}") from None
+    table = read_table(content)
     minutes = _following(content.file, minute_columns(table.column_names))
     counts = np.zeros((table.num_rows, len(minutes)), dtype=np.int32)
     for place, name in enumerate(minutes):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from traces.formats import azure_functions, column_map, gentd26, mooncake, normalised
+from traces.formats import azure_functions, column_map, gentd26, mooncake, normalised, parquet_table
 from traces.formats.azure_functions import FunctionMinutes
 from traces.formats.column_map import KNOWN, ColumnMap, near_miss
 from traces.formats.content import Content
@@ -113,7 +113,7 @@ def minutes_of(content: Content, file_format: Format) -> FunctionMinutes:
 
 
 def _of_parquet(content: Content) -> Format:
-    names = normalised.column_names(content)
+    names = parquet_table.column_names(content)
     if set(names) >= NORMALISED_COLUMNS:
         return Format.NORMALISED
     if "function" in names and azure_functions.minute_columns(names):

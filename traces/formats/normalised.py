@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from traces.formats import stamps
 from traces.formats.content import Content
+from traces.formats.parquet_table import read_table
 from traces.schema import COLUMNS, TraceError, refusal
 from traces.workload import TraceMeta, Workload, name_missing_models
 
@@ -45,7 +46,7 @@ FILE_FACTS = ("rows", "columns_used", "columns_ignored")
 
 def read(content: Content) -> Workload:
     """Raises TraceError for a missing column, a cell outside the schema or unreadable meta data."""
-    table = _table(content)
+    table = read_table(content)
     missing = [n for n in ("request_id", "arrival_us", "model_id") if n not in table.column_names]
     if missing:
         raise refusal(content.file, None, missing[0], "no such column", ", ".join(COLUMNS))
@@ -84,14 +85,6 @@ def write(workload: Workload, path: Path) -> None:
     pq.write_table(pa.table(arrays, schema=schema), path, compression="zstd")
 
 
-def column_names(content: Content) -> list[str]:
-    """The file's columns. Raises TraceError where it is no parquet file."""
-    try:
-        return list(pq.read_schema(pa.BufferReader(content.data)).names)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(content.file, error) from None
-
-
 def _array(frame: pd.DataFrame, name: str, kind: pa.DataType) -> pa.Array:
     if name not in frame:
         return pa.nulls(len(frame), kind)
@@ -101,17 +94,6 @@ def _array(frame: pd.DataFrame, name: str, kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return pa.array(column, pa.string()).cast(kind)
     return pa.array(column, kind)
-
-
-def _table(content: Content) -> pa.Table:
-    try:
-        return pq.read_table(pa.BufferReader(content.data))
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(content.file, error) from None
-
-
-def _unreadable(file: str, error: Exception) -> TraceError:
-    return TraceError(f"{file}: no readable parquet: {' '.join(str(error).split())[:160]}")
 
 
 def _cells(column: pa.ChunkedArray) -> Any:

@@ -76,3 +76,9 @@ def test_malformed_parquet_counts_are_refused() -> None:
         read_parquet(_parquet(function=["f", "g"], **{"1": [1, -4]}))
     with pytest.raises(TraceError, match="column '1': 'double'"):
         read_parquet(_parquet(function=["f"], **{"1": [0.5]}))
+
+
+def test_more_invocations_than_memory_holds_are_not_spread() -> None:
+    minutes = read_csv(_csv("o,a,f,http,2000000000,0,0\n"))
+    with pytest.raises(TraceError, match="day: 2,000,000,000 invocations are too many"):
+        minutes.spread(seed=0)
