@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from hotbed.trace_recipes import SynthOptions, families_of, recipe_of, sample_of
+from traces.recipe import Adapters, Diurnal, Family, Osdi24, SLora, Tenants
+from traces.schema import TraceError
+
+
+def test_what_is_not_typed_stays_the_default_of_the_recipe() -> None:
+    assert recipe_of("osdi24", SynthOptions()) == Osdi24()
+    assert recipe_of("diurnal", SynthOptions(seed=4)) == Diurnal(seed=4)
+
+
+def test_every_option_reaches_its_parameter() -> None:
+    options = SynthOptions(
+        rate_rps=2.0, models="3", adapters_per_base=5, churn=0.5, tenants=7, cv=2.0, duration_s=60.0
+    )
+    made = recipe_of("bursty", options)
+    assert (made.rate_rps, made.cv, made.span_s) == (2.0, 2.0, 60.0)
+    assert made.families == (Family("base", 3),)
+    assert made.adapters == Adapters(per_base=5, churn=0.5)
+    assert getattr(made, "tenants", None) == Tenants(count=7)
+
+
+def test_a_number_of_adapters_keeps_the_law_of_the_recipe() -> None:
+    default, changed = SLora().adapters, recipe_of("s-lora", SynthOptions(adapters_per_base=9))
+    assert default is not None
+    assert changed.adapters is not None
+    assert changed.adapters.per_base == 9
+    assert (changed.adapters.law, changed.adapters.share) == (default.law, default.share)
+
+
+def test_families_are_a_number_or_names_with_numbers() -> None:
+    assert families_of("16") == (Family("base", 16),)
+    assert families_of("a=1, b=2") == (Family("a", 1), Family("b", 2))
+    for text in ("", "a", "a=", "a=x", "1,2", "-3"):
+        with pytest.raises(TraceError, match="expected a number, or NAME=NUMBER"):
+            families_of(text)
+
+
+def test_lengths_of_a_csv_are_its_own_rows(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("p,o\n7,8\n9,10\n")
+    sample = sample_of(f"{tmp_path / 'l.csv'}:p:o", seed=1)
+    assert sample.name == "l"
+    assert (sample.prompt_tokens.tolist(), sample.output_tokens.tolist()) == ([7, 9], [8, 10])
+
+
+def test_lengths_of_a_mix_are_drawn_by_the_seed() -> None:
+    first, again, other = (sample_of("gsm8k", seed).prompt_tokens for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert first.mean() == pytest.approx(63.3, rel=0.02)
