@@ -1,7 +1,7 @@
-"""Runs of several policies over the same seeds: what is compared, and what it says in words.
+"""Runs of several policies over the same seeds, and the numbers that are compared.
 
-Knows which numbers of a `Summary` matter in a comparison and which way is better; the arithmetic
-is `traces.statistics`.
+Knows which numbers of a `Summary` matter in a comparison, which way is better and how they are
+shown; the arithmetic is `traces.statistics`, the words are `traces.findings`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 from traces.curves import Curves, curves_of
+from traces.numerals import number
 from traces.record import RunRecord
-from traces.statistics import Comparison, Difference, Interval, compare, kendall_tau
+from traces.statistics import Comparison, Interval, compare, kendall_tau
 from traces.summary import Summary, value_of
 
 
@@ -121,55 +122,11 @@ def _worth_showing(row: Row) -> bool:
     return any(mean.estimate for mean in means)
 
 
-def real_differences(row: Row) -> list[str]:
-    """A sentence for each pair that differs for real, best first."""
-    pairs = [pair for pair in row.comparison.pairs if pair.real]
-    pairs.sort(key=lambda pair: -abs(pair.difference.estimate))
-    return [_sentence(row.measure, pair) for pair in pairs]
-
-
-def _sentence(measure: Measure, pair: Difference) -> str:
-    gain = pair.difference.estimate * (-1 if measure.better == "lower" else 1)
-    winner, loser = (pair.left, pair.right) if gain > 0 else (pair.right, pair.left)
-    size = flipped(pair.difference) if pair.difference.estimate < 0 else pair.difference
-    direction = "lower" if measure.better == "lower" else "higher"
-    amount = shown(measure, size, points=True)
-    times = _times(pair)
-    return (
-        f"{winner} has {direction} {measure.label} than {loser} by {amount}{times}; "
-        f"n = {pair.difference.n} seeds, p = {_p_shown(pair.p_holm)} after Holm."
-    )
-
-
-def _times(pair: Difference) -> str:
-    """The larger over the smaller, where that is worth saying."""
-    if pair.ratio is None or pair.ratio.estimate <= 0:
-        return ""
-    factor = pair.ratio.estimate
-    factor = factor if factor >= 1 else 1 / factor
-    return f" ({factor:.3g} times)" if factor >= 1.005 else ""
-
-
-def _p_shown(p: float | None) -> str:
-    if p is None:
-        return "unknown"
-    return "< 0.001" if p < 0.001 else f"{p:.2g}"
-
-
 def flipped(interval: Interval) -> Interval:
     """The same of right - left."""
     low = -interval.high if interval.high is not None else None
     high = -interval.low if interval.low is not None else None
     return Interval(-interval.estimate, low, high, interval.n)
-
-
-def number(value: float) -> str:
-    """Three digits that matter: 0.00123, 1.23, 123, 12,300."""
-    if value and abs(value) < 1e-3:
-        return f"{value:.2e}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 def shown(measure: Measure, interval: Interval | None, points: bool = False) -> str:

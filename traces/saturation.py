@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from traces.numerals import number
 from traces.quantiles import ratio
 from traces.record import Floats, Ints, Outcome, RunRecord
 from traces.summary import Saturation
@@ -70,8 +71,8 @@ def saturation_of(record: RunRecord) -> Saturation:
 def _words(grew: bool, shed: float | None, waits_s: tuple[float, float], backlog: int) -> str:
     middle_s, last_s = waits_s
     waits = (
-        f"the mean wait was {middle_s:.3g} s in the middle third of the arrivals and "
-        f"{last_s:.3g} s in the last, with {backlog} requests waiting at the last arrival"
+        f"the mean wait was {number(middle_s)} s in the middle third of the arrivals and "
+        f"{number(last_s)} s in the last, with {backlog} requests waiting at the last arrival"
     )
     if grew:
         return f"Saturated: the queue grew through the run; {waits}."

@@ -10,11 +10,10 @@ from traces.comparison import (
     Run,
     by_policy,
     compare_runs,
-    number,
     order_agreement,
-    real_differences,
     shown,
 )
+from traces.findings import real_differences
 from traces.metrics import summarise
 from traces.statistics import Interval
 from traces.summary import Slo, Summary
@@ -86,14 +85,6 @@ def test_the_order_of_seeds_agrees_with_the_order_of_means() -> None:
 def test_measures_that_no_run_has_are_left_out() -> None:
     rows = compare_runs(made_runs(), [TTFT])
     assert [row.measure.path for row in rows] == ["latency.ttft_s.p99"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0"), (0.00012, "1.20e-04"), (1.2345, "1.23"), (12345.6, "12,346"), (-4.0, "-4")],
-)
-def test_numbers_have_three_digits_that_matter(value: float, text: str) -> None:
-    assert number(value) == text
 
 
 def test_values_are_shown_with_bounds_and_units() -> None:
