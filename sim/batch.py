@@ -7,7 +7,7 @@ calendar: times are only noted.
 """
 
 from collections import deque
-from heapq import heapify, heappush
+from heapq import heapify, heappop, heappush
 
 from fleet import gaps
 from sim.gapline import GapLine
@@ -15,6 +15,9 @@ from sim.kv import Phases
 from sim.sequence import Sequence
 
 _NO_LIMIT = 1 << 62
+
+# Iteration count at the end of a sequence, order, sequence, its first position on the gap line.
+Mark = tuple[int, int, Sequence, int, int]
 
 
 class Batch:
@@ -37,6 +40,7 @@ class Batch:
         "_line",
         "_marks",
         "_phases",
+        "_promised",
         "_ranks",
         "_reserved",
         "_running",
@@ -74,8 +78,7 @@ class Batch:
         self._filling: list[Sequence] = []  # those of _running whose prefill is not complete
         self._fresh: list[Sequence] = []  # decoding, but without a token of this engine yet
         self._leaving: list[Sequence] = []  # removed; gone at the end of the iteration
-        # For each decoding sequence: (iteration count at its end, order, sequence), a heap.
-        self._marks: list[tuple[int, int, Sequence]] = []
+        self._marks: list[Mark] = []  # a heap with one entry for each decoding sequence
         self._landed = 0
         self._iteration = 0  # iterations complete
         self._context = 0  # KV tokens of the decoding sequences
@@ -83,6 +86,9 @@ class Batch:
         self._adapters = self._ranks = 0  # of the decoding sequences
         self._reserved: dict[int, int] = {}  # request to blocks
         self._set_aside = 0  # blocks of filling and joining sequences and of reservations
+        # Blocks at the end of every sequence here, and reservations: not above kv_blocks means
+        # that none will ever be missing.
+        self._promised = 0
         self._line = GapLine()
 
     # Counts
@@ -95,6 +101,10 @@ class Batch:
         context = self._context + len(self._marks) * begun
         decoding = self._phases.blocks(context, self._iteration + begun)
         return self.kv_blocks - self._set_aside - decoding
+
+    def _whole(self, sequence: Sequence) -> int:
+        """Blocks of a sequence at its end."""
+        return -(-(sequence.prompt_tokens + sequence.output_tokens) // self.block_tokens)
 
     def _seats(self) -> int:
         taken = len(self._running) + len(self._joining) + len(self._reserved)
@@ -112,6 +122,7 @@ class Batch:
     def _leave(self) -> None:
         for sequence in self._leaving:
             del self._running[sequence.request]
+            self._promised -= self._whole(sequence)
             if sequence.finish:
                 self._withdraw(sequence)
             else:
@@ -120,62 +131,77 @@ class Batch:
 
     def _land(self, at: float) -> None:
         """Completed prefills have their next token, and decode from here on."""
-        line = self._line
         unfinished = []
         for sequence in self._filling:
-            kv = sequence.prompt_tokens + sequence.generated
+            generated = sequence.generated
+            kv = sequence.prompt_tokens + generated
             if sequence.prefilled < kv:
                 unfinished.append(sequence)
                 continue
             self._set_aside -= sequence.blocks
-            if sequence.generated:
+            if generated:
                 _note_pause(sequence, at)
             else:
                 sequence.first_token_at = at
-            self._decode(sequence, sequence.output_tokens - sequence.generated - 1, kv)
-            sequence.mark_gaps = line.total
-            sequence.mark_run = line.runs
+            self._decode(sequence, sequence.output_tokens - generated - 1, kv)
         self._filling = unfinished
+        if self._fresh:
+            self._start_accounts(at)
+
+    def _start_accounts(self, at: float) -> None:
+        """Sequences that came with all their KV have their first token here."""
+        line = self._line
         for sequence in self._fresh:
             _note_pause(sequence, at)
-            sequence.mark_gaps = line.total
-            sequence.mark_run = line.runs
+            place, (finish, order, *_) = self._mark_of(sequence)
+            self._marks[place] = (finish, order, sequence, line.total, line.runs)
         self._fresh.clear()
+
+    def _mark_of(self, sequence: Sequence) -> tuple[int, Mark]:
+        return next(found for found in enumerate(self._marks) if found[1][2] is sequence)
 
     def _decode(self, sequence: Sequence, left: int, kv: int) -> None:
         """From this iteration count on it has `left` tokens to go and `kv` in the cache."""
-        finish = sequence.finish = self._iteration + left
-        self._landed += 1
-        heappush(self._marks, (finish, self._landed, sequence))
+        line = self._line
+        iteration = self._iteration
+        finish = sequence.finish = iteration + left
+        order = self._landed = self._landed + 1
+        heappush(self._marks, (finish, order, sequence, line.total, line.runs))
         self._context += kv
-        self._phases.counts[(self._iteration - kv) % self.block_tokens] += 1
+        self._phases.counts[(iteration - kv) % self.block_tokens] += 1
         if sequence.rank:
             self._adapters += 1
             self._ranks += sequence.rank
 
-    def _end(self, sequence: Sequence, at: float) -> None:
-        """All its tokens are out; its mark is off the heap."""
-        del self._running[sequence.request]
-        self._settle(sequence)
-        self._release(sequence, sequence.prompt_tokens + sequence.output_tokens - 1)
-        sequence.generated = sequence.output_tokens
-        sequence.last_token_at = sequence.ended_at = at
-
-    def _settle(self, sequence: Sequence) -> None:
-        """Adds the gaps since its mark to those that it brought."""
+    def _end(self, at: float) -> Sequence:
+        """The sequence whose mark is first has all its tokens."""
+        _, _, sequence, total, run = heappop(self._marks)
         line = self._line
-        sequence.gaps += line.total - sequence.mark_gaps
-        longest_s = line.longest_since(sequence.mark_run)
-        if longest_s > sequence.longest_gap_s:
-            sequence.longest_gap_s = longest_s
-
-    def _release(self, sequence: Sequence, kv: int) -> None:
+        output_tokens = sequence.output_tokens
+        sequence.gaps += line.total - total
+        longest_s = line.longest_since(run)
+        sequence.longest_gap_s = max(sequence.longest_gap_s, longest_s)
+        sequence.generated = output_tokens
+        sequence.ended_at = at
+        del self._running[sequence.request]
+        kv = sequence.prompt_tokens + output_tokens - 1
+        self._promised -= kv // self.block_tokens + 1
         self._context -= kv
         self._phases.counts[(self._iteration - kv) % self.block_tokens] -= 1
-        sequence.finish = 0
         if sequence.rank:
             self._adapters -= 1
             self._ranks -= sequence.rank
+        return sequence
+
+    def _settle(self, sequence: Sequence, last_token_at: float) -> None:
+        """Brings the record of a decoding sequence up to the iterations complete."""
+        sequence.generated = sequence.output_tokens - (sequence.finish - self._iteration)
+        if sequence in self._fresh:
+            return
+        _, (_, _, _, total, run) = self._mark_of(sequence)
+        sequence.gaps += self._line.total - total
+        sequence.longest_gap_s = max(sequence.longest_gap_s, self._line.longest_since(run))
+        sequence.last_token_at = last_token_at
 
     def _withdraw(self, sequence: Sequence) -> int:
         """Takes a sequence out of decoding before its end; the KV tokens it had."""
@@ -185,8 +211,11 @@ class Batch:
             self._fresh.remove(sequence)
         self._marks = [mark for mark in self._marks if mark[2] is not sequence]
         heapify(self._marks)
-        self._release(sequence, kv)
-        sequence.generated = generated
+        self._context -= kv
+        self._phases.counts[(self._iteration - kv) % self.block_tokens] -= 1
+        self._adapters -= 1 if sequence.rank else 0
+        self._ranks -= sequence.rank
+        sequence.finish = 0
         return kv
 
     def _stop_filling(self, sequence: Sequence) -> None:
@@ -204,8 +233,6 @@ class Batch:
                 self._set_aside -= sequence.blocks
                 left = sequence.output_tokens - sequence.generated
                 self._decode(sequence, left, sequence.prefilled)
-                sequence.mark_gaps = self._line.total
-                sequence.mark_run = self._line.runs
                 self._fresh.append(sequence)
             else:
                 self._filling.append(sequence)
@@ -235,9 +262,7 @@ class Batch:
         """Back to the front of the queue, its KV to be computed again; the blocks that frees."""
         del self._running[sequence.request]
         if sequence.finish:
-            if sequence not in self._fresh:
-                self._settle(sequence)
-                sequence.last_token_at = at
+            self._settle(sequence, at)
             freed = self._blocks(self._withdraw(sequence))
         else:
             self._stop_filling(sequence)
@@ -278,14 +303,13 @@ class Batch:
     def _admit(self, at: float, taken: list[Sequence], tokens: int, budget: int) -> int:
         """Admits from the queue while seats, budget and blocks last; prefill tokens in all."""
         waiting, running, size = self._waiting, self._running, self.block_tokens
-        seats = self._seats()
-        # A lower bound of the blocks free: the exact number is only asked for near the end.
-        free = self.kv_blocks - self._set_aside - self._context // size - len(self._marks) - 1
+        seats = self.max_sequences - len(running) - len(self._reserved)
+        free = self.kv_blocks if self._promised <= self.kv_blocks else self._free(1)
         while waiting and seats > 0 and tokens < budget:
             sequence = waiting[0]
             chunk = min(sequence.prompt_tokens + sequence.generated, budget - tokens)
             need = -(-chunk // size)
-            if need > free and need > (free := self._free(1)):
+            if need > free:
                 break
             waiting.popleft()
             seats -= 1
@@ -306,5 +330,4 @@ def _note_pause(sequence: Sequence, at: float) -> None:
     """The gap between the last token before an interruption and the first after it."""
     gap_s = at - sequence.last_token_at
     sequence.gaps = gaps.add(sequence.gaps, gap_s)
-    if gap_s > sequence.longest_gap_s:
-        sequence.longest_gap_s = gap_s
+    sequence.longest_gap_s = max(sequence.longest_gap_s, gap_s)

@@ -8,7 +8,6 @@ fleet, no policy and no calendar: its owner calls `wake` at `next_at`, and at eq
 come before everything else.
 """
 
-from heapq import heappop
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
@@ -29,9 +28,9 @@ class NoRoom(ValueError):
 
 
 class Engine(Batch):
-    """One engine. `next_at` is the next time it must be woken, inf while it has nothing to run.
+    """One engine. `next_at` is when it must be woken: no sequence ends before; inf while idle.
 
-    `next_at` may change in every method that takes `at`; engines on the same `card` may change
+    Boundaries before `next_at` are passed by the next call, whichever it is. `next_at` may change in every method that takes `at`; engines on the same `card` may change
     with it (`Card.take_moved`). Times are absolute seconds and never go back.
     """
 
@@ -47,6 +46,7 @@ class Engine(Batch):
         "_started_at",
         "_step_s",
         "_steps",
+        "_until",
         "card",
         "next_at",
         "pace",
@@ -60,6 +60,7 @@ class Engine(Batch):
         self.pace = pace
         self.card = card
         self.next_at = inf
+        self._until = inf  # end of the run
         self._steps = 0  # iterations of the run; 0 while nothing runs
         self._started_at = self._first_s = self._rise_s = 0.0
         self.slow_down(1)
@@ -103,14 +104,17 @@ class Engine(Batch):
 
     def context(self, at: float) -> int:
         """KV tokens of the decoding sequences, by iterations complete at `at`."""
+        self._pass(at)
         return self._context + len(self._marks) * self._complete(at)
 
     def free_blocks(self, at: float) -> int:
         """KV blocks that nobody holds; those of the iteration in progress are held."""
+        self._pass(at)
         return self._free(self._complete(at) + 1 if self._steps else 0)
 
     def generated(self, at: float, request: int) -> int:
         """Tokens of a request by iterations complete at `at`. Raises KeyError if it is not here."""
+        self._pass(at)
         sequence = self._here(request)
         if not sequence.finish:
             return sequence.generated
@@ -131,21 +135,38 @@ class Engine(Batch):
         sequence with `prefilled` tokens; the engine and the reservation are then as before.
         """
         sequence.check()
-        size = self.block_tokens
-        if sequence.prompt_tokens + sequence.output_tokens > self.kv_blocks * size:
+        whole = self._whole(sequence)
+        if whole > self.kv_blocks:
             raise NeverFits(
                 f"request {sequence.request}: its {sequence.prompt_tokens} + "
-                f"{sequence.output_tokens} tokens need more than {self.kv_blocks} blocks of {size}"
+                f"{sequence.output_tokens} tokens need {whole} of {self.kv_blocks} KV blocks"
             )
+        if self._until <= at:
+            self._pass(at)
         if sequence.prefilled or self._reserved:
             self._take_place(at, sequence)
-        elif not self._steps:
+            return
+        self._promised += whole
+        if self._steps:
+            self._queue(at, sequence)
+        else:
             self._waiting.append(sequence)
             self._changed(at)
-        else:
-            if self._steps > 1 and not self._waiting and len(self._running) < self.max_sequences:
-                self._cut(at)
-            self._waiting.append(sequence)
+
+    def _queue(self, at: float, sequence: Sequence) -> None:
+        """Lets an arrival in at the next boundary; `next_at` stays where it is no end before."""
+        steps = self._steps
+        if steps > 1 and not self._waiting and len(self._running) < self.max_sequences:
+            begun = self._complete(at) + 1
+            if begun < steps:
+                steps = self._steps = begun
+                self._until = self._started_at + self._lasted(steps)
+        self._waiting.append(sequence)
+        # An arrival only delays the others; it could itself end before all of them.
+        own_end = self._iteration + steps + sequence.output_tokens - sequence.generated
+        marks = self._marks
+        if not marks or own_end < marks[0][0] or self._promised > self.kv_blocks:
+            self.next_at = self._until
 
     def _take_place(self, at: float, sequence: Sequence) -> None:
         held = self._reserved.get(sequence.request)
@@ -160,19 +181,27 @@ class Engine(Batch):
             self._joining.append(sequence)
         else:
             self._waiting.append(sequence)
-        self._set_aside -= self._reserved.pop(sequence.request, 0)
+        self._promised += self._whole(sequence)
+        self._let_go(sequence.request)
         self._changed(at)
+
+    def _let_go(self, request: int) -> None:
+        blocks = self._reserved.pop(request, 0)
+        self._set_aside -= blocks
+        self._promised -= blocks
 
     def reserve(self, at: float, request: int, tokens: int) -> bool:
         """Holds a seat and the blocks of `tokens` for a sequence on its way here.
 
         A second call for the same request changes its blocks. False: not free, nothing changed.
         """
+        self._pass(at)
         need = self._blocks(tokens)
         held = self._reserved.get(request)
         if not self._grants(at, need, held):
             return False
         self._set_aside += need - (held or 0)
+        self._promised += need - (held or 0)
         self._reserved[request] = need
         self._changed(at)
         return True
@@ -184,8 +213,9 @@ class Engine(Batch):
 
     def unreserve(self, at: float, request: int) -> None:
         """Gives a reservation back; none is no error."""
+        self._pass(at)
         if request in self._reserved:
-            self._set_aside -= self._reserved.pop(request)
+            self._let_go(request)
             self._changed(at)
 
     def remove(self, at: float, request: int) -> Sequence:
@@ -195,22 +225,22 @@ class Engine(Batch):
         the iteration in progress, as a real engine aborts at step boundaries, and gets no token
         from it. Raises KeyError if the request is not here.
         """
+        self._pass(at)
         sequence = self._here(request)
         if self._running.get(request) is sequence:
             self._catch_up(at)
             if sequence.finish:
-                sequence.generated = sequence.output_tokens - (sequence.finish - self._iteration)
-                if sequence not in self._fresh:
-                    self._settle(sequence)
-                    sequence.last_token_at = self._started_at
+                self._settle(sequence, self._started_at)
             self._leaving.append(sequence)
             if not self._steps:
                 self._leave()
         elif sequence in self._joining:
             self._joining.remove(sequence)
             self._set_aside -= sequence.blocks
+            self._promised -= self._whole(sequence)
         else:
             self._waiting.remove(sequence)
+            self._promised -= self._whole(sequence)
         self._changed(at)
         return sequence.handed_over()
 
@@ -219,34 +249,48 @@ class Engine(Batch):
         busy = self._steps > 0
         self._empty()
         self._steps = 0
-        self.next_at = inf
+        self.next_at = self._until = inf
         if self.card is not None:
             self.card.engines.remove(self)
             if busy:
                 self.card.leave(at)
 
     def wake(self, at: float) -> list[Sequence]:
-        """The end of a run, at exactly `next_at`: the sequences that ended, in order of start."""
+        """At exactly `next_at`: the sequences that end there, in order of their first tokens.
+
+        There may be none. `ended_at` differs from `at` by rounding at most.
+        """
+        ended: list[Sequence] = []
+        while self._until <= at:
+            self._finish_run(ended)
+        return ended
+
+    # Runs
+
+    def _pass(self, at: float) -> None:
+        """Passes boundaries up to `at` where nothing can end."""
+        while self._until <= at and self._until < self.next_at:
+            self._finish_run([])
+
+    def _finish_run(self, ended: list[Sequence]) -> None:
+        at = self._until
         steps = self._steps
         iteration = self._iteration = self._iteration + steps
         marks = self._marks
         if marks:
             self._context += len(marks) * steps
-            self._line.run(self._first_s, self._rise_s, steps)
+            if steps == 1:
+                self._line.one(self._first_s)
+            else:
+                self._line.run(self._first_s, self._rise_s, steps)
         if self._leaving:
             self._leave()
+            marks = self._marks
         if self._filling or self._fresh:
             self._land(at)
-        marks = self._marks
-        ended = []
         while marks and marks[0][0] <= iteration:
-            sequence = heappop(marks)[2]
-            self._end(sequence, at)
-            ended.append(sequence)
+            ended.append(self._end(at))
         self._plan(at)
-        return ended
-
-    # Runs
 
     def _changed(self, at: float) -> None:
         """What may run next changed: starts if idle, else looks again at the next boundary."""
@@ -264,9 +308,7 @@ class Engine(Batch):
             self._seat_joining(at)
         decoding = len(self._marks)
         preempted = False
-        room = (self.kv_blocks - self._set_aside) * self.block_tokens
-        # No sequence wastes more than block_tokens - 1 tokens of its blocks.
-        if self._context + decoding * self.block_tokens > room:
+        if self._promised > self.kv_blocks:
             preempted = self._make_room(at)
             decoding = len(self._marks)
         if (self._waiting or self._filling) and not preempted:
@@ -299,14 +341,16 @@ class Engine(Batch):
         self._steps = 1
         self._first_s = first_s
         self._rise_s = 0.0
-        self.next_at = at + first_s
+        until = self._until = at + first_s
+        # Where no end was possible before next_at, none is with more to do.
+        if not until < self.next_at < inf or self._promised > self.kv_blocks:
+            self.next_at = until
 
     def _run_decode(self, at: float, once: bool) -> None:
         """Decoding only, until the first sequence ends or a block is missing."""
         decoding, context = len(self._marks), self._context
         steps = 1 if once else self._marks[0][0] - self._iteration
-        room = (self.kv_blocks - self._set_aside) * self.block_tokens
-        if context + decoding * (steps + self.block_tokens - 1) > room:
+        if self._promised > self.kv_blocks:
             steps = min(steps, self._phases.lasts(self._free(0), self._iteration, decoding))
         per_context_token_s = self._per_context_token_s
         first_s = self._step_s + self._per_sequence_s * decoding + per_context_token_s * context
@@ -315,11 +359,11 @@ class Engine(Batch):
         self._steps = steps
         self._first_s = first_s
         self._rise_s = rise_s = per_context_token_s * decoding
-        self.next_at = at + steps * first_s + rise_s * (steps * (steps - 1) / 2)
+        self.next_at = self._until = at + steps * first_s + rise_s * (steps * (steps - 1) / 2)
 
     def _rest(self, at: float) -> None:
         self._steps = 0
-        self.next_at = inf
+        self.next_at = self._until = inf
         self._line.clear()
         if self.card is not None:
             self.card.leave(at)
@@ -334,22 +378,24 @@ class Engine(Batch):
         if last < 1:
             return 0
         since_s = at - self._started_at
+        first_s = self._first_s
         half = self._rise_s * 0.5
-        slope = self._first_s - half
+        slope = first_s - half
         # The root of half * x^2 + slope * x = since_s in the form that half = 0 does not hurt.
-        done = min(int(2.0 * since_s / (slope + sqrt(slope * slope + 4.0 * half * since_s))), last)
-        while done > 0 and self._lasted(done) > since_s:
+        done = int(2.0 * since_s / (slope + sqrt(slope * slope + 4.0 * half * since_s)))
+        done = min(done, last)
+        while done > 0 and done * first_s + half * (done * (done - 1)) > since_s:
             done -= 1
-        while done < last and self._lasted(done + 1) <= since_s:
+        while done < last and (done + 1) * first_s + half * (done * (done + 1)) <= since_s:
             done += 1
         return done
 
     def _cut(self, at: float) -> None:
         """Ends the run with the iteration in progress."""
-        steps = self._complete(at) + 1
-        if steps < self._steps:
-            self._steps = steps
-            self.next_at = self._started_at + self._lasted(steps)
+        if self._steps > 1:
+            steps = self._steps = self._complete(at) + 1
+            self._until = self._started_at + self._lasted(steps)
+        self.next_at = self._until
 
     def _catch_up(self, at: float) -> None:
         """Accounts for complete iterations: the run then starts with the one in progress."""
@@ -364,9 +410,10 @@ class Engine(Batch):
 
     def stretch(self, at: float, slowdown: int) -> None:
         """For `Card`: from `at` on, work takes `slowdown` times as long, this iteration's too."""
+        self._pass(at)
         self._catch_up(at)
         rest_s = max(self._started_at + self._first_s - at, 0.0) * slowdown / self._slowdown
         self.slow_down(slowdown)
         self._steps = 1
-        self.next_at = at + rest_s
-        self._first_s = self.next_at - self._started_at
+        self.next_at = self._until = at + rest_s
+        self._first_s = self._until - self._started_at

@@ -6,7 +6,7 @@ longest gap a range maximum. Knows lengths only: neither sequences nor the time 
 """
 
 from bisect import bisect_left, bisect_right
-from math import ceil
+from math import ceil, inf
 
 from fleet.gaps import BITS, EDGES_S
 
@@ -14,20 +14,27 @@ from fleet.gaps import BITS, EDGES_S
 class GapLine:
     """Runs of iterations, appended; `total` is the packed histogram of all their lengths.
 
-    A position on the line is `(total, runs)`. `tallest` and `since` are a monotonic stack:
-    lengths that fall from the bottom up, each with the run that had it, so the longest of all
-    runs from a position on is the first entry at or after it.
+    A position on the line is `(total, runs)`. The stack is monotonic: (run, its longest), falling
+    from the bottom up, so the longest of all runs from a position on is the first entry there.
     """
 
-    __slots__ = ("_high_s", "_low_s", "_shift", "runs", "since", "tallest", "total")
+    __slots__ = ("_high_s", "_low_s", "_shift", "_stack", "runs", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self.runs = 0
-        self.tallest: list[float] = []
-        self.since: list[int] = []
-        self._low_s = self._high_s = 0.0  # the bin of the last run
+        self._stack: list[tuple[int, float]] = []
+        self._low_s = self._high_s = 0.0  # the bin of the last run of more than one iteration
         self._shift = 0
+
+    def one(self, length_s: float) -> None:
+        """A single iteration."""
+        self.total += 1 << BITS * bisect_right(EDGES_S, length_s)
+        stack = self._stack
+        while stack and stack[-1][1] <= length_s:
+            stack.pop()
+        stack.append((self.runs, length_s))
+        self.runs += 1
 
     def run(self, first_s: float, rise_s: float, count: int) -> None:
         """`count` iterations of first_s, first_s + rise_s, first_s + 2 rise_s, ..."""
@@ -36,43 +43,34 @@ class GapLine:
             self.total += count << self._shift
         else:
             self._spread(first_s, rise_s, count)
-        tallest = self.tallest
-        while tallest and tallest[-1] <= last_s:
-            tallest.pop()
-            self.since.pop()
-        tallest.append(last_s)
-        self.since.append(self.runs)
+        stack = self._stack
+        while stack and stack[-1][1] <= last_s:
+            stack.pop()
+        stack.append((self.runs, last_s))
         self.runs += 1
 
     def _spread(self, first_s: float, rise_s: float, count: int) -> None:
         """Splits a run over the bin edges between its first and its last length."""
         done = 0
         at = bisect_right(EDGES_S, first_s)
-        while at < len(EDGES_S) and done < count:
+        while done < count:
             below = count
-            if rise_s > 0.0:
+            if rise_s > 0.0 and at < len(EDGES_S):
                 below = min(count, max(done, ceil((EDGES_S[at] - first_s) / rise_s)))
-            if below > done:
-                self._enter(at)
-                self.total += (below - done) << self._shift
-                done = below
+            self._shift = BITS * at
+            self.total += (below - done) << self._shift
+            done = below
             at += 1
-        if done < count:
-            self._enter(len(EDGES_S))
-            self.total += (count - done) << self._shift
-
-    def _enter(self, at: int) -> None:
-        self._shift = BITS * at
-        self._low_s = EDGES_S[at - 1] if at else 0.0
-        self._high_s = EDGES_S[at] if at < len(EDGES_S) else float("inf")
+        self._low_s = EDGES_S[at - 2] if at > 1 else 0.0
+        self._high_s = EDGES_S[at - 1] if at <= len(EDGES_S) else inf
 
     def longest_since(self, run: int) -> float:
         """The longest iteration of run number `run` and later; 0.0 where there is none."""
-        found = bisect_left(self.since, run)
-        return self.tallest[found] if found < len(self.tallest) else 0.0
+        stack = self._stack
+        found = bisect_left(stack, (run, 0.0))
+        return stack[found][1] if found < len(stack) else 0.0
 
     def clear(self) -> None:
         """Forgets the past; no position on the line may be in use."""
         self.total = 0
-        self.tallest.clear()
-        self.since.clear()
+        self._stack.clear()

@@ -35,9 +35,7 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
     ended_at: float = NAN
     # The engine's own notes, without meaning outside it.
     finish: int = 0  # iteration count at which it ends; 0 while it does not decode
-    mark_gaps: int = 0
-    mark_run: int = 0
-    blocks: int = 0
+    blocks: int = 0  # while it is being prefilled or waits with KV
 
     def check(self) -> None:
         """Raises `ValueError` naming the field that makes no sense."""
@@ -64,5 +62,5 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
     def handed_over(self) -> "Sequence":
         """A copy for another engine: same past, no KV there yet."""
         twin = copy.copy(self)
-        twin.prefilled = twin.finish = twin.mark_gaps = twin.mark_run = twin.blocks = 0
+        twin.prefilled = twin.finish = twin.blocks = 0
         return twin

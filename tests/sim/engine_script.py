@@ -58,6 +58,7 @@ class Action(msgspec.Struct, frozen=True):
     delay_s: float = 0.0
 
 
+WAKES_LIMIT = 20_000
 Step = tuple[float, int, Callable[[float], None]]
 
 
@@ -93,6 +94,7 @@ class Play(Generic[S]):
                 step(at)
             elif wake_at < math.inf:
                 self.wakes += 1
+                assert self.wakes < WAKES_LIMIT, "time stands still"
                 for sequence in engine.wake(wake_at):
                     self.ended[sequence.request] = (sequence, wake_at)
             else:
