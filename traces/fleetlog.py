@@ -42,7 +42,17 @@ class FleetLog:
             self._join(node, 0.0)
         for artifact in artifacts:
             self._add(artifact)
-        self.event_sinks: dict[type[e.Event], Callable[[Any], None]] = {
+        self.event_sinks = self._sinks_of_events()
+        self.command_sinks: dict[type[c.Command], Callable[[Any, float], None]] = {
+            c.StartInstance: self._on_start,
+            c.Wake: self._on_wake,
+            c.AttachAdapter: self._on_attach,
+            c.Migrate: self._on_migrate,
+            c.Fetch: self._on_fetch,
+        }
+
+    def _sinks_of_events(self) -> dict[type[e.Event], Callable[[Any], None]]:
+        return {
             e.InstanceReady: self._on_ready,
             e.Awake: self._on_ready,
             e.InstanceStopped: self._on_stopped,
@@ -56,13 +66,6 @@ class FleetLog:
             e.Fetched: self._on_fetched,
             e.Dropped: self._on_dropped,
             e.CommandFailed: self._on_command_failed,
-        }
-        self.command_sinks: dict[type[c.Command], Callable[[Any, float], None]] = {
-            c.StartInstance: self._on_start,
-            c.Wake: self._on_wake,
-            c.AttachAdapter: self._on_attach,
-            c.Migrate: self._on_migrate,
-            c.Fetch: self._on_fetch,
         }
 
     def nodes_seen_s(self, ended_at: float) -> dict[int, tuple[float, float]]:

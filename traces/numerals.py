@@ -13,8 +13,8 @@ def number(value: float) -> str:
 
 
 def compact(value: float) -> str:
-    """The same in at most six characters and a sign: 12.3k, 1.71M. For narrow columns."""
-    if abs(value) < 9_999.5:
+    """The same in at most six characters and a sign: 1.23k, 1.71M. For narrow columns."""
+    if abs(value) < 999.5:
         return number(value)
     size, letter = next(step for step in _STEPS if abs(value) >= step[0] * 0.9995)
     return f"{value / size:.3g}{letter}"

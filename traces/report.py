@@ -5,7 +5,7 @@ as far as `Study` says.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ import numpy as np
 
 from traces.comparison import MEASURES, Row, Run, by_policy, compare_runs, order_agreement
 from traces.details import DETAILS, Detail
+from traces.figure_style import DPI
 from traces.findings import caveats, headline, standings
 from traces.numerals import number
 from traces.plots import save_plots
@@ -23,6 +24,7 @@ from traces.statistics import LEVEL, RESAMPLES, Interval
 from traces.summary import value_of
 from traces.tables import bounds_shown
 
+CSS_DPI: Final = 96
 CAPTIONS: Final = {
     "latency": "Latency of all arrived requests; what never finished keeps a curve below 1. "
     "Lines are means over seeds, bands their range.",
@@ -78,6 +80,8 @@ def write_report(out_dir: Path, study: Study, runs: Sequence[Run]) -> Path:
 def html(study: Study, runs: Sequence[Run], rows: Sequence[Row], plots: Mapping[str, Path]) -> str:
     """The report's text; pictures are read from `plots` and embedded."""
     own_runs = by_policy(runs)
+    main = [row for row in rows if row.measure in MEASURES]
+    extra = [row for row in rows if row.measure not in MEASURES]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(
         files("traces").joinpath("report.html.j2").read_text("utf-8")
@@ -89,10 +93,9 @@ def html(study: Study, runs: Sequence[Run], rows: Sequence[Row], plots: Mapping[
         seeds=seeds,
         arrived=[run.summary.requests.arrived for run in next(iter(own_runs.values()))],
         objective=runs[0].summary.objective,
-        columns=[_heading(row) for row in rows],
-        lines=[(policy, [_cell(row, policy) for row in rows]) for policy in own_runs],
-        findings=[_finding(row, runs) for row in rows if row.measure in MEASURES],
-        headlines=[text for text in map(headline, rows) if text],
+        tables=[_table(main, own_runs), _table(extra, own_runs)],
+        findings=[_finding(row, runs) for row in main],
+        headlines=[text for text in map(headline, main) if text],
         pairs=len(own_runs) * (len(own_runs) - 1) // 2,
         level=round(LEVEL * 100),
         resamples=f"{RESAMPLES:,}",
@@ -107,6 +110,14 @@ def html(study: Study, runs: Sequence[Run], rows: Sequence[Row], plots: Mapping[
 
 def _heading(row: Row) -> str:
     return f"{row.measure.label} ({row.measure.unit})" if row.measure.unit else row.measure.label
+
+
+def _table(
+    rows: Sequence[Row], policies: Iterable[str]
+) -> tuple[list[str], list[tuple[str, list[tuple[str, str, bool]]]]]:
+    """Headings, and for each policy its name and cells."""
+    lines = [(policy, [_cell(row, policy) for row in rows]) for policy in policies]
+    return [_heading(row) for row in rows], lines
 
 
 def _cell(row: Row, policy: str) -> tuple[str, str, bool]:
@@ -125,11 +136,15 @@ def _finding(row: Row, runs: Sequence[Run]) -> tuple[str, list[str], str]:
     return _heading(row), standings(row), agreement
 
 
-def _embedded(png: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode("ascii")
+def _embedded(png: Path) -> tuple[str, int]:
+    """As a data address, and its width in CSS pixels at the size it was drawn for."""
+    data = png.read_bytes()
+    pixels = int.from_bytes(data[16:20], "big")  # the header chunk begins with the width
+    source = "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+    return source, round(pixels * CSS_DPI / DPI)
 
 
-def _timelines(plots: Mapping[str, Path]) -> list[tuple[str, str]]:
+def _timelines(plots: Mapping[str, Path]) -> list[tuple[str, tuple[str, int]]]:
     return [
         (name.removeprefix("timeline_"), _embedded(path))
         for name, path in plots.items()

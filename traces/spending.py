@@ -215,9 +215,9 @@ def _imbalance(
     adapter: NDArray[np.int32], instance: NDArray[np.int32]
 ) -> tuple[float | None, float | None]:
     """Max / mean requests an instance, over adapters on two instances or more."""
-    pairs, requests = np.unique(np.stack([adapter, instance], axis=1), axis=0, return_counts=True)
-    adapters, replicas = np.unique(pairs[:, 0], return_counts=True)
-    starts = np.searchsorted(pairs[:, 0], adapters)
+    width = int(instance.max(initial=0)) + 1
+    pairs, requests = np.unique(adapter.astype(np.int64) * width + instance, return_counts=True)
+    adapters, starts, replicas = np.unique(pairs // width, return_index=True, return_counts=True)
     if not len(adapters):
         return None, None
     total = np.add.reduceat(requests, starts)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from traces.comparison import Row
-from traces.numerals import compact, number
+from traces.numerals import compact
 from traces.statistics import Interval
 
 #: What fits a terminal of 100 columns; the report shows all.
@@ -28,12 +28,14 @@ def comparison_table(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> T
     """
     by_path = {row.measure.path: row for row in rows}
     shown = [by_path[path] for path in columns if path in by_path]
-    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", ""])
-    table.add_column("policy", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("policy")
+    policies = list(shown[0].comparison.means) if shown else []
     for row in shown:
         unit = f" ({row.measure.unit})" if row.measure.unit else ""
-        table.add_column(row.measure.label + unit, justify="right", min_width=12)
-    policies = list(shown[0].comparison.means) if shown else []
+        cells = [_cell(row, policy) for policy in policies]
+        widest = max(len(line) for cell in cells for line in cell.plain.split("\n"))
+        table.add_column(row.measure.label + unit, justify="right", min_width=widest)
     for policy in policies:
         table.add_row(policy, *(_cell(row, policy) for row in shown))
     return table
@@ -44,8 +46,9 @@ def _cell(row: Row, policy: str) -> Text:
     if mean is None:
         return Text("-", style="dim")
     scale = 100.0 if row.measure.percent else 1.0
-    text = Text(number(mean.estimate * scale), style="bold" if policy == row.best else "")
-    bounds = bounds_shown(mean, scale)
+    best = "bold" if policy == row.best else ""
+    text = Text(compact(mean.estimate * scale), style=best, no_wrap=True)
+    bounds = bounds_shown(mean, scale).replace(", ", ",")
     return text.append(f"\n{bounds}", style="dim not bold") if bounds else text
 
 

@@ -24,7 +24,15 @@ def test_numbers_have_three_digits_that_matter(value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(9_999.0, "9,999"), (12_345.0, "12.3k"), (999_900.0, "1M"), (-2.5e7, "-25M"), (3e13, "30T")],
+    [
+        (999.0, "999"),
+        (1_705.0, "1.71k"),
+        (9_999.0, "10k"),
+        (12_345.0, "12.3k"),
+        (999_900.0, "1M"),
+        (-2.5e7, "-25M"),
+        (3e13, "30T"),
+    ],
 )
 def test_large_numbers_are_compact_where_there_is_no_room(value: float, text: str) -> None:
     assert compact(value) == text

@@ -19,9 +19,9 @@ def test_policies_are_rows_and_intervals_lie_below_the_means() -> None:
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert lines[0] == "policy TTFT p99 (s) Cold requests (%)"
     assert lines[1] == "a 2 50"
-    assert lines[2].endswith("[50, 50]")
+    assert lines[2].endswith("[50,50]")
     assert lines[3] == "b 9 -"
-    assert lines[4] == "[9, 9]"
+    assert lines[4] == "[9,9]"
 
 
 def test_a_table_of_nothing_is_empty() -> None:
