@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from sim.card import Card
 
 
-class NeverFits(ValueError):
+class NeverFits(ValueError):  # noqa: N818 - says what is the case, as the events do
     """The sequence is larger than the engine's whole KV cache."""
 
 
-class NoRoom(ValueError):
+class NoRoom(ValueError):  # noqa: N818
     """A seat or KV blocks that must be free at once are not."""
 
 
 class Engine(Batch):
     """One engine. `next_at` is when it must be woken: no sequence ends before; inf while idle.
 
-    Boundaries before `next_at` are passed by the next call, whichever it is. `next_at` may change in every method that takes `at`; engines on the same `card` may change
-    with it (`Card.take_moved`). Times are absolute seconds and never go back.
+    Boundaries before `next_at` are passed by the next call, whichever it is. `next_at` may change
+    in `add`, `reserve`, `unreserve`, `remove`, `close` and `wake`, and engines on the same `card`
+    may change with it (`Card.take_moved`). Times are absolute seconds and never go back.
     """
 
     __slots__ = (
@@ -104,17 +105,17 @@ class Engine(Batch):
 
     def context(self, at: float) -> int:
         """KV tokens of the decoding sequences, by iterations complete at `at`."""
-        self._pass(at)
+        self._look(at)
         return self._context + len(self._marks) * self._complete(at)
 
     def free_blocks(self, at: float) -> int:
         """KV blocks that nobody holds; those of the iteration in progress are held."""
-        self._pass(at)
+        self._look(at)
         return self._free(self._complete(at) + 1 if self._steps else 0)
 
     def generated(self, at: float, request: int) -> int:
         """Tokens of a request by iterations complete at `at`. Raises KeyError if it is not here."""
-        self._pass(at)
+        self._look(at)
         sequence = self._here(request)
         if not sequence.finish:
             return sequence.generated
@@ -263,6 +264,8 @@ class Engine(Batch):
         ended: list[Sequence] = []
         while self._until <= at:
             self._finish_run(ended)
+        if self.next_at <= at:
+            self.next_at = self._until
         return ended
 
     # Runs
@@ -271,6 +274,12 @@ class Engine(Batch):
         """Passes boundaries up to `at` where nothing can end."""
         while self._until <= at and self._until < self.next_at:
             self._finish_run([])
+
+    def _look(self, at: float) -> None:
+        """Passes boundaries for a question, which moves no wake-up."""
+        next_at = self.next_at
+        self._pass(at)
+        self.next_at = next_at
 
     def _finish_run(self, ended: list[Sequence]) -> None:
         at = self._until

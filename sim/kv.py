@@ -24,7 +24,8 @@ class Phases:
         size = self.block_tokens
         here = iteration % size
         unused = chain(range(size - here, size), range(size - here))  # (phase - iteration) % size
-        return (context + sum(map(mul, self.counts, unused))) // size
+        wasted: int = sum(map(mul, self.counts, unused))
+        return (context + wasted) // size
 
     def due(self, iteration: int) -> int:
         """Blocks that the iteration after `iteration` others takes."""

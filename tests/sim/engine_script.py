@@ -149,6 +149,8 @@ class Play(Generic[S]):
         heappush(self.steps, (at + item.delay_s, next(self.order), give_back))
 
     def _probe(self, at: float) -> None:
+        """Questions may be asked at any time and move no wake-up."""
+        wakes_at = [engine.next_at for engine in self.engines]
         for engine in self.engines:
             held = [
                 engine.generated(at, item.request)
@@ -156,3 +158,4 @@ class Play(Generic[S]):
                 if isinstance(item, Arrival) and item.request in engine
             ]
             self.seen.append((at, engine.context(at), engine.free_blocks(at), *held))
+        assert [engine.next_at for engine in self.engines] == wakes_at

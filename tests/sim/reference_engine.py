@@ -7,6 +7,7 @@ nothing with the engine under test but `EnginePace`.
 import copy
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sim.pace import EnginePace
 
@@ -32,7 +33,7 @@ class ReferenceSequence:
     @property
     def gap_list(self) -> list[float]:
         times = self.token_times
-        return [after - before for before, after in zip(times, times[1:], strict=False)]
+        return [after - before for before, after in pairwise(times)]
 
 
 class ReferenceCard:
