@@ -304,7 +304,9 @@ def queues(own_runs: Mapping[str, Sequence[Run]]) -> Figure | None:
         if waiting:
             look.band(panel, x / unit_s, np.array(waiting), i)
     panel.set_xlim(0, max(ends) / unit_s)
-    panel.set_yscale("symlog", linthresh=10)
+    if panel.get_ylim()[1] > 100:  # a saturated policy would flatten the others
+        panel.set_yscale("symlog", linthresh=10)
+        panel.yaxis.set_major_formatter(FuncFormatter(_plain))
     panel.set_ylim(bottom=0)
     style.label(panel, f"Time ({unit})", "Requests waiting")
     look.legend_above(figure, look.line_key(list(own_runs)))

@@ -34,7 +34,8 @@ CAPTIONS: Final = {
     "attainment": "Share of all arrived requests within the objective, and the rate of those, "
     "with 95 % intervals.",
     "cost": "GPU time held and its price, by cause; means over seeds.",
-    "queue": "Requests waiting for their first batch; linear below 10.",
+    "queue": "Requests waiting for their first batch. Where the queue passes 100 the scale is "
+    "logarithmic above 10.",
 }
 
 
