@@ -90,10 +90,12 @@ class Links(Fields):
 class NodeGroup(Fields):
     """`count` nodes of a profile's kind; what is left out is as the profile says.
 
-    `gpu_memory` is one card's. Nodes are named name-0, name-1 and so on.
+    `gpu_memory` is one card's. Nodes are named name-0, name-1 and so on. `kind` renames the
+    profile's kind, for groups that differ in their links.
     """
 
     profile: Text
+    kind: Text | None = None
     name: Text | None = None
     count: Count = 1
     gpus: Count | None = None
@@ -316,11 +318,19 @@ class Bounds(Fields):
     max_answers: Count | None = None
 
 
+class Variant(Fields):
+    """A way to run the scenario: a policy, and what else must differ with it."""
+
+    policy: Policy
+    residency: Residency | None = None
+
+
 class Scenario(Fields):
     """`policy` is a recipe's name, or a mapping that the policy catalogue understands.
 
-    `faults` are rates by name. `until` ends the run early; left out, it ends when the last
-    request is over.
+    `variants` are names for policies beside those of the catalogue. `faults` are rates by name.
+    With `warm_pool` engines start in processes that have done their imports. `until` ends a run
+    early; left out, it ends when the last request is over, or `drain` after the last arrival.
     """
 
     name: Text
@@ -332,10 +342,13 @@ class Scenario(Fields):
     residency: Residency = Residency()
     workload: Workload
     policy: Policy = {"recipe": "serverlessllm"}
+    variants: dict[str, Variant] = {}
     slo: Slo = Slo()
     limits: Bounds = Bounds()
     faults: dict[str, Number | None] = {}
+    warm_pool: bool = False
     until: Duration | None = None
+    drain: Duration = 3600.0
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:

@@ -1,0 +1,224 @@
+"""A scenario with its names looked up: what a controller starts from, what a driver knows, and who
+arrives when.
+
+Everything chosen here follows from the scenario, its files and one seed. It starts nothing.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fleet.controller import Setup
+from fleet.domain import AdapterId, ArtifactId, Part, Request, RequestId, Share, TenantId
+from fleet.limits import Limits
+from fleet.scenario import Objective, Residency, Scenario, ScenarioError
+from fleet.scenario_text import unknown_name
+from hotbed.artifacts import Artifacts, Asked, artifacts_of
+from hotbed.nodes import Machines, beliefs_of, cards, machines_of
+from hotbed.residency import resident
+from hotbed.workloads import requests_of
+from sim.calendar import Arrival
+from sim.faults import FaultRateError, FaultRates
+from sim.world import World
+from traces.summary import Slo
+from traces.workload import US_PER_S
+from traces.workload import Workload as Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One run, ready to start but for its policy.
+
+    `setup` is the controller's, `world` the driver's; `requests` has a row for each arrival.
+    """
+
+    scenario: Scenario
+    setup: Setup
+    world: World
+    requests: Requests
+    artifacts: Artifacts
+    tenants: tuple[str, ...]
+
+    @property
+    def until_s(self) -> float:
+        return self.scenario.until or math.inf
+
+    @property
+    def slo(self) -> Slo:
+        return _slo(self.scenario.slo)
+
+    @property
+    def slo_of_model(self) -> dict[int, Slo]:
+        """Objectives of their own, by model id."""
+        own = {}
+        for name, objective in self.scenario.slo.models.items():
+            for model in self.artifacts.named(name):
+                own[int(model.id)] = _slo(objective)
+        return own
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """In time order, made as they are asked for."""
+        return _arrivals(self)
+
+
+def bind(scenario: Scenario, folder: Path, seed: int, residency: Residency | None = None) -> Bound:
+    """Look everything up. `folder` is where the scenario's files are; `residency` replaces its own.
+
+    Raises ScenarioError, TraceError or ProfileError, one line.
+    """
+    machines = machines_of(scenario.fleet)
+    requests = requests_of(scenario, folder, seed)
+    asked_for = Counter(_asked(requests.frame))
+    artifacts = artifacts_of(scenario, sorted(asked_for))
+    _check_fit(artifacts, machines)
+    for name in scenario.slo.models:
+        if not artifacts.named(name):
+            allowed = unknown_name(name, artifacts.groups)
+            raise ScenarioError(f"slo.models: unknown model {name!r}; {allowed}")
+    preserved = ("pool",) if scenario.warm_pool else ()
+    specs = (artifacts.models, artifacts.adapters)
+    setup = Setup(
+        nodes=machines.nodes,
+        models=tuple(artifacts.models),
+        adapters=tuple(artifacts.adapters),
+        resident=resident(
+            residency or scenario.residency,
+            machines.nodes,
+            specs,
+            _popularity(asked_for, artifacts),
+        ),
+        beliefs=beliefs_of(machines, artifacts.models, preserved),
+        limits=_limits(scenario),
+        seed=seed,
+    )
+    world = World(
+        profiles=machines.profiles,
+        faults=fault_rates(scenario),
+        seed=seed,
+        preserved=preserved,
+        drain_s=scenario.drain,
+    )
+    return Bound(scenario, setup, world, requests, artifacts, requests.tenants())
+
+
+def fault_rates(scenario: Scenario) -> FaultRates:
+    """Raises ScenarioError, naming the rate."""
+    known = FaultRates.__struct_fields__
+    for name in scenario.faults:
+        if name not in known:
+            raise ScenarioError(f"faults: unknown field {name!r}; {unknown_name(name, known)}")
+    try:
+        return msgspec.convert(scenario.faults, FaultRates)
+    except (FaultRateError, msgspec.ValidationError) as error:
+        raise ScenarioError(f"faults.{error}") from None
+
+
+def _limits(scenario: Scenario) -> Limits:
+    given = scenario.limits.model_dump(exclude_none=True)
+    if "max_age" in given:
+        given["max_age_s"] = given.pop("max_age")
+    return Limits(**given)
+
+
+def _slo(objective: Objective) -> Slo:
+    return Slo(objective.ttft, objective.tpot)
+
+
+def _check_fit(artifacts: Artifacts, machines: Machines) -> None:
+    """Refuse a model that no node could ever run."""
+    for name, models in artifacts.groups.items():
+        model = models[0]
+        gpus = cards(model)
+        widest = max(node.gpus for node in machines.nodes)
+        if gpus > widest:
+            raise ScenarioError(
+                f"models: {name!r} needs {gpus} GPUs of one node; none has more than {widest}"
+            )
+        stage = msgspec.structs.replace(model, weight_bytes=model.weight_bytes // model.stages)
+        if not any(
+            node.gpus >= gpus
+            and (share := _share_bytes(model.need, node.gpu_bytes)) <= node.gpu_bytes
+            and machines.profiles[node.kind].kv_blocks(stage, share * gpus, gpus) > 0
+            for node in machines.nodes
+        ):
+            raise ScenarioError(
+                f"models: {name!r} with weights of {model.weight_bytes / 1e9:.1f} GB leaves no "
+                f"room for a KV cache on {gpus} GPU of any node; take more gpus or gpu_memory"
+            )
+
+
+def _share_bytes(need: Share, gpu_bytes: int) -> int:
+    return need.gpu_bytes if isinstance(need, Part) else gpu_bytes
+
+
+def _asked(frame: pd.DataFrame) -> Iterator[Asked]:
+    """What each request asks for."""
+    return zip(frame["model_id"], frame["adapter_ids"], strict=True)
+
+
+def _popularity(asked_for: Mapping[Asked, int], artifacts: Artifacts) -> dict[ArtifactId, int]:
+    """Requests by model, and by adapter: a set counts for those it is merged from as well."""
+    uses: dict[ArtifactId, int] = {}
+    for (base, names), count in asked_for.items():
+        wanted: list[ArtifactId] = [artifacts.by_name[base].id]
+        if names:
+            adapter = artifacts.use((base, names))
+            wanted += [adapter.id, *adapter.parents]
+        for artifact in wanted:
+            uses[artifact] = uses.get(artifact, 0) + count
+    return uses
+
+
+def _arrivals(bound: Bound) -> Iterator[Arrival]:
+    frame = bound.requests.frame
+    by_use = {
+        asked: (bound.artifacts.by_name[asked[0]].id, _adapter_id(bound.artifacts, asked))
+        for asked in set(_asked(frame))
+    }
+    outputs = _tokens(frame, "output_tokens")
+    most_tokens = bound.scenario.workload.max_tokens or int(outputs.max())
+    outputs = np.minimum(outputs, most_tokens)
+    columns = zip(
+        range(len(frame)),
+        (frame["arrival_us"].to_numpy() / US_PER_S).tolist(),
+        _asked(frame),
+        _tokens(frame, "prompt_tokens").tolist(),
+        outputs.tolist(),
+        _tenant_ids(frame, bound.tenants),
+        strict=True,
+    )
+    for number, at, asked, prompt_tokens, output_tokens, tenant in columns:
+        model, adapter = by_use[asked]
+        request = Request(
+            RequestId(number), model, adapter, at, prompt_tokens, most_tokens, TenantId(tenant)
+        )
+        yield Arrival(request, output_tokens)
+
+
+def _adapter_id(artifacts: Artifacts, asked: Asked) -> AdapterId | None:
+    return artifacts.use(asked).id if asked[1] else None
+
+
+def _tokens(frame: pd.DataFrame, column: str) -> NDArray[np.int64]:
+    """At least one each: an engine always reads and writes one. Raises ScenarioError."""
+    if column not in frame or frame[column].isna().any():
+        raise ScenarioError(
+            f"workload: requests have no {column}; set workload.lengths, such as gsm8k+sharegpt"
+        )
+    tokens: NDArray[np.int64] = np.maximum(frame[column].to_numpy(dtype=np.int64), 1)
+    return tokens
+
+
+def _tenant_ids(frame: pd.DataFrame, tenants: tuple[str, ...]) -> list[int]:
+    """Dense ids in the order of names; requests of no tenant come after."""
+    if "tenant_id" not in frame:
+        return [0] * len(frame)
+    codes = pd.Categorical(frame["tenant_id"], categories=list(tenants)).codes
+    return [int(code) if code >= 0 else len(tenants) for code in codes]
