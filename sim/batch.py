@@ -16,7 +16,7 @@ from sim.sequence import Sequence
 
 _NO_LIMIT = 1 << 62
 
-# Iteration count at the end of a sequence, order, sequence, its first position on the gap line.
+# Iteration count at the end of a sequence, order, sequence, its start on the gap line.
 Mark = tuple[int, int, Sequence, int, int]
 
 
@@ -28,7 +28,6 @@ class Batch:
     """
 
     __slots__ = (
-        "_adapters",
         "_budget",
         "_context",
         "_filling",
@@ -83,7 +82,7 @@ class Batch:
         self._iteration = 0  # iterations complete
         self._context = 0  # KV tokens of the decoding sequences
         self._phases = Phases(self.block_tokens)
-        self._adapters = self._ranks = 0  # of the decoding sequences
+        self._ranks = 0  # of the decoding sequences' adapters, together
         self._reserved: dict[int, int] = {}  # request to blocks
         self._set_aside = 0  # blocks of filling and joining sequences and of reservations
         # Blocks at the end of every sequence here, and reservations: not above kv_blocks means
@@ -117,6 +116,26 @@ class Batch:
         others = (*self._waiting, *self._joining)
         return next((other for other in others if other.request == request), None)
 
+    def _here(self, request: int) -> Sequence:
+        sequence = self._find(request)
+        if sequence is None:
+            raise KeyError(f"request {request} is not in this engine")
+        return sequence
+
+    def _let_go(self, request: int) -> None:
+        blocks = self._reserved.pop(request, 0)
+        self._set_aside -= blocks
+        self._promised -= blocks
+
+    def _unqueue(self, sequence: Sequence) -> None:
+        """Takes out a sequence that has not run here."""
+        if sequence in self._joining:
+            self._joining.remove(sequence)
+            self._set_aside -= sequence.blocks
+        else:
+            self._waiting.remove(sequence)
+        self._promised -= self._whole(sequence)
+
     # At the end of an iteration
 
     def _leave(self) -> None:
@@ -131,12 +150,13 @@ class Batch:
 
     def _land(self, at: float) -> None:
         """Completed prefills have their next token, and decode from here on."""
-        unfinished = []
-        for sequence in self._filling:
+        filling = self._filling
+        self._filling = []
+        for sequence in filling:
             generated = sequence.generated
             kv = sequence.prompt_tokens + generated
             if sequence.prefilled < kv:
-                unfinished.append(sequence)
+                self._filling.append(sequence)
                 continue
             self._set_aside -= sequence.blocks
             if generated:
@@ -144,7 +164,6 @@ class Batch:
             else:
                 sequence.first_token_at = at
             self._decode(sequence, sequence.output_tokens - generated - 1, kv)
-        self._filling = unfinished
         if self._fresh:
             self._start_accounts(at)
 
@@ -154,7 +173,7 @@ class Batch:
         for sequence in self._fresh:
             _note_pause(sequence, at)
             place, (finish, order, *_) = self._mark_of(sequence)
-            self._marks[place] = (finish, order, sequence, line.total, line.runs)
+            self._marks[place] = (finish, order, sequence, line.total, self._iteration)
         self._fresh.clear()
 
     def _mark_of(self, sequence: Sequence) -> tuple[int, Mark]:
@@ -162,25 +181,23 @@ class Batch:
 
     def _decode(self, sequence: Sequence, left: int, kv: int) -> None:
         """From this iteration count on it has `left` tokens to go and `kv` in the cache."""
-        line = self._line
         iteration = self._iteration
         finish = sequence.finish = iteration + left
         order = self._landed = self._landed + 1
-        heappush(self._marks, (finish, order, sequence, line.total, line.runs))
+        heappush(self._marks, (finish, order, sequence, self._line.total, iteration))
         self._context += kv
         self._phases.counts[(iteration - kv) % self.block_tokens] += 1
-        if sequence.rank:
-            self._adapters += 1
-            self._ranks += sequence.rank
+        self._ranks += sequence.rank
 
     def _end(self, at: float) -> Sequence:
         """The sequence whose mark is first has all its tokens."""
-        _, _, sequence, total, run = heappop(self._marks)
+        _, _, sequence, total, start = heappop(self._marks)
         line = self._line
         output_tokens = sequence.output_tokens
         sequence.gaps += line.total - total
-        longest_s = line.longest_since(run)
-        sequence.longest_gap_s = max(sequence.longest_gap_s, longest_s)
+        longest_s = line.longest_since(start)
+        if longest_s > sequence.longest_gap_s:  # noqa: PLR1730 - no store in most cases
+            sequence.longest_gap_s = longest_s
         sequence.generated = output_tokens
         sequence.ended_at = at
         del self._running[sequence.request]
@@ -188,9 +205,7 @@ class Batch:
         self._promised -= kv // self.block_tokens + 1
         self._context -= kv
         self._phases.counts[(self._iteration - kv) % self.block_tokens] -= 1
-        if sequence.rank:
-            self._adapters -= 1
-            self._ranks -= sequence.rank
+        self._ranks -= sequence.rank
         return sequence
 
     def _settle(self, sequence: Sequence, last_token_at: float) -> None:
@@ -198,9 +213,9 @@ class Batch:
         sequence.generated = sequence.output_tokens - (sequence.finish - self._iteration)
         if sequence in self._fresh:
             return
-        _, (_, _, _, total, run) = self._mark_of(sequence)
+        _, (_, _, _, total, start) = self._mark_of(sequence)
         sequence.gaps += self._line.total - total
-        sequence.longest_gap_s = max(sequence.longest_gap_s, self._line.longest_since(run))
+        sequence.longest_gap_s = max(sequence.longest_gap_s, self._line.longest_since(start))
         sequence.last_token_at = last_token_at
 
     def _withdraw(self, sequence: Sequence) -> int:
@@ -213,7 +228,6 @@ class Batch:
         heapify(self._marks)
         self._context -= kv
         self._phases.counts[(self._iteration - kv) % self.block_tokens] -= 1
-        self._adapters -= 1 if sequence.rank else 0
         self._ranks -= sequence.rank
         sequence.finish = 0
         return kv

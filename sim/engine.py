@@ -121,12 +121,6 @@ class Engine(Batch):
             return sequence.generated
         return sequence.output_tokens - (sequence.finish - self._iteration - self._complete(at))
 
-    def _here(self, request: int) -> Sequence:
-        sequence = self._find(request)
-        if sequence is None:
-            raise KeyError(f"request {request} is not in this engine")
-        return sequence
-
     # What its owner does to it
 
     def add(self, at: float, sequence: Sequence) -> None:
@@ -135,8 +129,10 @@ class Engine(Batch):
         A reservation of the same request is used up. Raises `NeverFits`, or `NoRoom` for a
         sequence with `prefilled` tokens; the engine and the reservation are then as before.
         """
-        sequence.check()
-        whole = self._whole(sequence)
+        prompt_tokens, output_tokens = sequence.prompt_tokens, sequence.output_tokens
+        if sequence.generated or sequence.prefilled or min(prompt_tokens, output_tokens) < 1:
+            sequence.check()
+        whole = -(-(prompt_tokens + output_tokens) // self.block_tokens)
         if whole > self.kv_blocks:
             raise NeverFits(
                 f"request {sequence.request}: its {sequence.prompt_tokens} + "
@@ -186,11 +182,6 @@ class Engine(Batch):
         self._let_go(sequence.request)
         self._changed(at)
 
-    def _let_go(self, request: int) -> None:
-        blocks = self._reserved.pop(request, 0)
-        self._set_aside -= blocks
-        self._promised -= blocks
-
     def reserve(self, at: float, request: int, tokens: int) -> bool:
         """Holds a seat and the blocks of `tokens` for a sequence on its way here.
 
@@ -235,13 +226,8 @@ class Engine(Batch):
             self._leaving.append(sequence)
             if not self._steps:
                 self._leave()
-        elif sequence in self._joining:
-            self._joining.remove(sequence)
-            self._set_aside -= sequence.blocks
-            self._promised -= self._whole(sequence)
         else:
-            self._waiting.remove(sequence)
-            self._promised -= self._whole(sequence)
+            self._unqueue(sequence)
         self._changed(at)
         return sequence.handed_over()
 
@@ -284,19 +270,20 @@ class Engine(Batch):
     def _finish_run(self, ended: list[Sequence]) -> None:
         at = self._until
         steps = self._steps
-        iteration = self._iteration = self._iteration + steps
         marks = self._marks
-        if marks:
+        iteration = self._iteration = self._iteration + steps
+        if steps > 1:  # decoding only: nobody leaves or gets a first token
             self._context += len(marks) * steps
-            if steps == 1:
-                self._line.one(self._first_s)
-            else:
-                self._line.run(self._first_s, self._rise_s, steps)
-        if self._leaving:
-            self._leave()
-            marks = self._marks
-        if self._filling or self._fresh:
-            self._land(at)
+            self._line.run(self._first_s, self._rise_s, steps, iteration)
+        else:
+            if marks:
+                self._context += len(marks)
+                self._line.one(self._first_s, iteration)
+            if self._leaving:
+                self._leave()
+                marks = self._marks
+            if self._filling or self._fresh:
+                self._land(at)
         while marks and marks[0][0] <= iteration:
             ended.append(self._end(at))
         self._plan(at)
@@ -315,18 +302,16 @@ class Engine(Batch):
         self._started_at = at
         if self._joining:
             self._seat_joining(at)
-        decoding = len(self._marks)
         preempted = False
         if self._promised > self.kv_blocks:
             preempted = self._make_room(at)
-            decoding = len(self._marks)
         if (self._waiting or self._filling) and not preempted:
             taken, tokens = self._schedule(at)
             if taken:
                 self._run_prefill(at, taken, tokens)
                 return
-        if decoding:
-            self._run_decode(at, once=preempted or bool(self._fresh))
+        if self._marks:
+            self._run_decode(at, preempted)
         elif preempted:
             self._plan(at)  # an empty iteration takes no time
         else:
@@ -340,12 +325,10 @@ class Engine(Batch):
             + self._per_context_token_s * self._context
             + self._per_prefill_token_s * tokens
         )
-        adapters, ranks = self._adapters, self._ranks
+        ranks = self._ranks
         for sequence in taken:
-            if sequence.rank:
-                adapters += 1
-                ranks += sequence.rank
-        if adapters:
+            ranks += sequence.rank
+        if ranks:
             first_s += self._adapter_step_s + self._adapter_rank_s * ranks
         self._steps = 1
         self._first_s = first_s
@@ -355,15 +338,17 @@ class Engine(Batch):
         if not until < self.next_at < inf or self._promised > self.kv_blocks:
             self.next_at = until
 
-    def _run_decode(self, at: float, once: bool) -> None:
+    def _run_decode(self, at: float, preempted: bool) -> None:
         """Decoding only, until the first sequence ends or a block is missing."""
         decoding, context = len(self._marks), self._context
-        steps = 1 if once else self._marks[0][0] - self._iteration
-        if self._promised > self.kv_blocks:
+        steps: int = self._marks[0][0] - self._iteration
+        if preempted or self._fresh:
+            steps = 1
+        elif self._promised > self.kv_blocks:
             steps = min(steps, self._phases.lasts(self._free(0), self._iteration, decoding))
         per_context_token_s = self._per_context_token_s
         first_s = self._step_s + self._per_sequence_s * decoding + per_context_token_s * context
-        if self._adapters:
+        if self._ranks:
             first_s += self._adapter_step_s + self._adapter_rank_s * self._ranks
         self._steps = steps
         self._first_s = first_s
@@ -410,11 +395,11 @@ class Engine(Batch):
         """Accounts for complete iterations: the run then starts with the one in progress."""
         done = self._complete(at)
         if done:
-            self._line.run(self._first_s, self._rise_s, done)
+            self._iteration += done
+            self._line.run(self._first_s, self._rise_s, done, self._iteration)
             self._started_at += self._lasted(done)
             self._first_s += self._rise_s * done
             self._context += len(self._marks) * done
-            self._iteration += done
             self._steps -= done
 
     def stretch(self, at: float, slowdown: int) -> None:

@@ -5,7 +5,7 @@ a sequence's histogram is the running total at its end minus that at its first t
 longest gap a range maximum. Knows lengths only: neither sequences nor the time of day.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from math import ceil, inf
 
 from fleet.gaps import BITS, EDGES_S
@@ -14,29 +14,28 @@ from fleet.gaps import BITS, EDGES_S
 class GapLine:
     """Runs of iterations, appended; `total` is the packed histogram of all their lengths.
 
-    A position on the line is `(total, runs)`. The stack is monotonic: (run, its longest), falling
-    from the bottom up, so the longest of all runs from a position on is the first entry there.
+    A position on the line is `total` and the iteration count there. The stack is monotonic:
+    (iteration count at the end of a run, its longest), lengths falling from the bottom up, so the
+    longest of all runs from a position on is that of the first entry beyond it.
     """
 
-    __slots__ = ("_high_s", "_low_s", "_shift", "_stack", "runs", "total")
+    __slots__ = ("_high_s", "_low_s", "_shift", "_stack", "total")
 
     def __init__(self) -> None:
         self.total = 0
-        self.runs = 0
         self._stack: list[tuple[int, float]] = []
         self._low_s = self._high_s = 0.0  # the bin of the last run of more than one iteration
         self._shift = 0
 
-    def one(self, length_s: float) -> None:
-        """A single iteration."""
+    def one(self, length_s: float, end: int) -> None:
+        """A single iteration, which makes the iteration count `end`."""
         self.total += 1 << BITS * bisect_right(EDGES_S, length_s)
         stack = self._stack
         while stack and stack[-1][1] <= length_s:
             stack.pop()
-        stack.append((self.runs, length_s))
-        self.runs += 1
+        stack.append((end, length_s))
 
-    def run(self, first_s: float, rise_s: float, count: int) -> None:
+    def run(self, first_s: float, rise_s: float, count: int, end: int) -> None:
         """`count` iterations of first_s, first_s + rise_s, first_s + 2 rise_s, ..."""
         last_s = first_s + rise_s * (count - 1)
         if self._low_s <= first_s and last_s < self._high_s:
@@ -46,8 +45,7 @@ class GapLine:
         stack = self._stack
         while stack and stack[-1][1] <= last_s:
             stack.pop()
-        stack.append((self.runs, last_s))
-        self.runs += 1
+        stack.append((end, last_s))
 
     def _spread(self, first_s: float, rise_s: float, count: int) -> None:
         """Splits a run over the bin edges between its first and its last length."""
@@ -64,10 +62,10 @@ class GapLine:
         self._low_s = EDGES_S[at - 2] if at > 1 else 0.0
         self._high_s = EDGES_S[at - 1] if at <= len(EDGES_S) else inf
 
-    def longest_since(self, run: int) -> float:
-        """The longest iteration of run number `run` and later; 0.0 where there is none."""
+    def longest_since(self, start: int) -> float:
+        """The longest iteration since the count was `start`; 0.0 where there is none."""
         stack = self._stack
-        found = bisect_left(stack, (run, 0.0))
+        found = bisect_right(stack, (start, inf))
         return stack[found][1] if found < len(stack) else 0.0
 
     def clear(self) -> None:

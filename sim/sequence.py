@@ -41,6 +41,8 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
         """Raises `ValueError` naming the field that makes no sense."""
         if self.prompt_tokens < 1:
             raise ValueError(f"prompt_tokens is {self.prompt_tokens}: it must be at least 1")
+        if self.rank < 0:
+            raise ValueError(f"rank is {self.rank}: it must be at least 0")
         if not 0 <= self.generated < self.output_tokens:
             raise ValueError(
                 f"generated is {self.generated}: "
