@@ -20,7 +20,7 @@ from traces.outcomes import END, EndKind, Seen, requests_of
 from traces.record import MoveEnd, RunRecord
 
 #: A `Reject` or `Cancel` whose reason begins so ends a request that waited or ran too long.
-TIMED_OUT_REASON: Final = "timed out"
+TIMED_OUT_REASON: Final = "timeout"
 
 _ONE_ID: Final = np.dtype([("request", "i8")])
 

@@ -1,0 +1,53 @@
+# Each target makes .venv and installs what it needs from the pinned locks. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak examples clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hotbed needs Python 3.11 or later; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) -r requirements.lock
+	$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/core
+	$(PIP) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/bench: requirements-bench.lock $(VENV)/core
+	$(PIP) -r requirements-bench.lock
+	@touch $@
+
+demo: $(VENV)/core ## compare five systems on a small cluster; ends with a table and a report
+	$(BIN)/hotbed compare examples/tour.yaml --policies serverlessllm,shepherd_star,serverless,ray_serve_cached,ray_serve --seeds 5 --out $(OUT)/demo
+
+test: $(VENV)/dev ## every test but the soak; real traces where HOTBED_DATA names them
+	$(BIN)/pytest -q --numprocesses 2 --dist worksteal $(ARGS)
+
+check: $(VENV)/dev ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/bench ## speed per CPU-second, beside other simulators in the same run
+	$(BIN)/hotbed bench sim $(ARGS)
+
+soak: $(VENV)/dev ## long random runs: fault scenarios and state machines by the ten thousand
+	$(BIN)/pytest -q -m soak --numprocesses 2 --dist worksteal $(ARGS)
+
+examples: $(VENV)/dev ## run the examples' tests; UPDATE=1 rewrites their expected summaries
+	$(BIN)/pytest -q tests/hotbed/test_examples.py
+
+clean: ## remove the environment, caches and results
+	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
