@@ -1,0 +1,43 @@
+"""`hotbed`: the command line. A module a command; what they need is imported when they run."""
+
+from importlib import import_module
+
+import typer
+
+from hotbed.compare import compare
+from hotbed.policies import policies
+from hotbed.rerun import rerun
+from hotbed.simulate import simulate
+
+app = typer.Typer(
+    help="A scheduler testbed for serverless LLM and LoRA serving.",
+    no_args_is_help=True,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command()(simulate)
+app.command()(compare)
+app.command()(rerun)
+app.command()(policies)
+
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def passed_on(context: typer.Context, module: str) -> None:
+    """Hand a command's words to a Typer app of its own, which may import what is slow."""
+    inner = typer.main.get_command(import_module(module).app)
+    inner.main(args=context.args, prog_name=f"hotbed {context.info_name}")
+
+
+@app.command(context_settings=PASSED_ON)
+def traces(context: typer.Context) -> None:
+    """List, describe, convert and synthesise request traces.
+
+    Example: hotbed traces describe requests.csv
+    """
+    passed_on(context, "hotbed.traces")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,113 @@
+"""`hotbed policies`: what there is to schedule with, read from the classes themselves."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from hotbed.errors import one_line_errors
+
+RECIPE = "recipe"
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+    default: str | None
+
+    def __str__(self) -> str:
+        return self.name if self.default is None else f"{self.name}={self.default}"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A recipe (a whole system), or a policy that answers one question."""
+
+    question: str
+    name: str
+    summary: str
+    text: str
+    parameters: tuple[Parameter, ...]
+
+
+def policies(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A recipe or policy, as gdsf or keep_alive.fixed: say all of it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the recipes (whole systems) and the policies for each question, with their parameters.
+
+    Example: hotbed policies earliest_ready
+    """
+    with one_line_errors("policies"):
+        found = list(entries()) if name is None else named(name)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    elif name is None:
+        _print_table(found)
+    else:
+        for entry in found:
+            typer.echo(f"{entry.question}.{entry.name}\n\n{entry.text}\n")
+            for parameter in entry.parameters:
+                typer.echo(f"  {parameter}  ({parameter.type})")
+
+
+def entries() -> Iterator[Entry]:
+    """Recipes first, then every question's policies, in the catalogue's order."""
+    from policies.catalog import CATALOG, RECIPES
+
+    for name, recipe in RECIPES.items():
+        yield _entry(RECIPE, name, recipe)
+    for question, named_classes in CATALOG.items():
+        for name, cls in named_classes.items():
+            yield _entry(question, name, cls)
+
+
+def named(name: str) -> list[Entry]:
+    """Those of that name, or of that question and name. Raises PolicyError."""
+    from policies.catalog import unknown
+
+    every = list(entries())
+    found = [entry for entry in every if name in (entry.name, f"{entry.question}.{entry.name}")]
+    if not found:
+        raise unknown("policies", name, dict.fromkeys(entry.name for entry in every))
+    return found
+
+
+def _entry(question: str, name: str, made_by: Callable[..., Any]) -> Entry:
+    text = inspect.getdoc(made_by) or ""
+    given = inspect.signature(made_by).parameters.values()
+    return Entry(question, name, text.split("\n")[0], text, tuple(map(_parameter, given)))
+
+
+def _parameter(parameter: inspect.Parameter) -> Parameter:
+    kind = parameter.annotation
+    kind = kind.__name__ if inspect.isclass(kind) else str(kind)
+    if parameter.default is inspect.Parameter.empty:
+        return Parameter(parameter.name, kind, None)
+    return Parameter(parameter.name, kind, _default(parameter.default))
+
+
+def _default(value: Any) -> str:
+    """A dataclass's factory has a private marker for a default."""
+    text = repr(value)
+    return "..." if text.startswith("<") else text
+
+
+def _print_table(found: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("question", "name", "what it does", "parameters"):
+        table.add_column(heading, overflow="fold")
+    asked = ""
+    for entry in found:
+        question = entry.question if entry.question != asked else ""
+        asked = entry.question
+        parameters = ", ".join(map(str, entry.parameters))
+        table.add_row(question, entry.name, entry.summary, parameters, end_section=False)
+    Console().print(table)
