@@ -43,7 +43,7 @@ class Part(msgspec.Struct, frozen=True, tag=True, gc=False):
 Share: TypeAlias = Whole | Part
 
 
-class ModelSpec(msgspec.Struct, frozen=True, gc=False):
+class ModelSpec(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A base model. `need` is what one pipeline stage takes; most models have one stage."""
 
     id: ModelId
@@ -57,7 +57,7 @@ class ModelSpec(msgspec.Struct, frozen=True, gc=False):
     shape: str = ""  # names the rows of the node kind's profile; "" takes the default
 
 
-class AdapterSpec(msgspec.Struct, frozen=True, gc=False):
+class AdapterSpec(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A LoRA adapter of a base model. A fused adapter names those it was made of."""
 
     id: AdapterId
