@@ -133,23 +133,21 @@ def _pairable(runs: Sequence["Run"], todo: Sequence["Job"]) -> bool:
 
 
 def _print_table(runs: Sequence["Run"], report: Path, out: Path) -> None:
-    from rich.console import Console
-
+    from hotbed.consoles import console
     from traces.comparison import MEASURES, compare_runs
     from traces.findings import caveats, headline
     from traces.tables import comparison_table
 
-    # Without a terminal the table's own width counts.
-    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
+    screen = console()
     rows = compare_runs(runs)
     table = comparison_table(rows)
     table.columns[0].no_wrap = True
-    console.print(table)
+    screen.print(table)
     sentences = [headline(row) for row in rows if row.measure in MEASURES]
     for sentence in filter(None, (*sentences, *caveats(runs))):
-        console.print(f"- {sentence}", soft_wrap=True, highlight=False)
+        screen.print(f"- {sentence}", soft_wrap=True, highlight=False)
     for path in (report, *sorted((out / "plots").glob("*.png"))):
-        console.print(str(path), soft_wrap=True, highlight=False)
+        screen.print(str(path), soft_wrap=True, highlight=False)
 
 
 def _print_json(study: "Study", runs: Sequence["Run"], report: Path, complete: bool) -> None:

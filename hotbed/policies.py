@@ -98,16 +98,19 @@ def _default(value: Any) -> str:
 
 
 def _print_table(found: list[Entry]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from hotbed.consoles import console
+
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("question", "name", "what it does", "parameters"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("question", "name"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("what it does", "parameters"):
+        table.add_column(heading, overflow="fold", ratio=1)
     asked = ""
     for entry in found:
         question = entry.question if entry.question != asked else ""
         asked = entry.question
         parameters = ", ".join(map(str, entry.parameters))
-        table.add_row(question, entry.name, entry.summary, parameters, end_section=False)
-    Console().print(table)
+        table.add_row(question, entry.name, entry.summary, parameters)
+    console().print(table)

@@ -113,8 +113,8 @@ def _report(finished: "Finished", values: dict[str, Any], bound: "Bound", out: P
 
 def _say(finished: "Finished", values: dict[str, Any], report: Path | None, as_json: bool) -> None:
     import msgspec
-    from rich.console import Console
 
+    from hotbed.consoles import console
     from hotbed.run_table import run_table
 
     name = next(iter(values["policies"]))
@@ -132,7 +132,7 @@ def _say(finished: "Finished", values: dict[str, Any], report: Path | None, as_j
     title = f"{values['scenario']['name']}: {name}, seed {values['seeds'][0]}"
     if finished.partial:
         title += f" (partial: stopped at {finished.record.ended_at:,.0f} s)"
-    console = Console()
-    console.print(run_table(title, finished.summary))
+    screen = console()
+    screen.print(run_table(title, finished.summary))
     if report is not None:
-        console.print(str(report), soft_wrap=True, highlight=False)
+        screen.print(str(report), soft_wrap=True, highlight=False)
