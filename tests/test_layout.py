@@ -1,23 +1,52 @@
-"""The packages have common names: each must be the one in this checkout."""
+"""The layout is the architecture: packages are this checkout's, and the README's tree is true."""
 
+import ast
 import importlib
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {
+    "fleet": "the kernel: the fleet and its controller; pure and synchronous",
+    "policies": "the answers to its questions; a file a question, a class an algorithm",
+    "sim": "the simulated cluster",
+    "traces": "workloads in, numbers and pictures out",
+    "hotbed": "the command line; files and processes live here only",
+}
+TREE = re.compile(r"(<!-- tree: .*? -->\n).*(<!-- /tree -->)", re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["fleet", "policies", "sim", "traces", "hotbed"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_the_package_is_the_one_in_this_checkout(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__file__ is not None
     assert Path(module.__file__).resolve().is_relative_to(ROOT / name)
 
 
-def test_the_readme_names_every_package_and_its_modules() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for name in ("fleet", "policies", "sim", "traces", "hotbed"):
-        for path in sorted((ROOT / name).rglob("*.py")):
-            if path.name != "__init__.py":
-                assert path.name in readme, f"README.md has no line for {path.relative_to(ROOT)}"
+def test_the_readmes_tree_is_what_the_modules_say_of_themselves() -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    wanted = TREE.sub(lambda found: f"{found[1]}{tree()}{found[2]}", text)
+    if os.environ.get("UPDATE"):
+        readme.write_text(wanted)
+    assert readme.read_text() == wanted, "run UPDATE=1 pytest tests/test_layout.py"
+
+
+def tree() -> str:
+    lines = ["```"]
+    for package, what in PACKAGES.items():
+        lines.append(f"{package + '/':<22}{what}")
+        lines += [line(path, package) for path in sorted((ROOT / package).rglob("*.py"))]
+    return "\n".join(line for line in (*lines, "```") if line) + "\n"
+
+
+def line(path: Path, package: str) -> str:
+    if path.name == "__init__.py":
+        return ""
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring, f"{path} says nothing of itself"
+    name = str(path.relative_to(ROOT / package))
+    return f"  {name:<20}{docstring.splitlines()[0]}"
