@@ -44,6 +44,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key.value!r} is written twice", key.start_mark
@@ -60,7 +62,7 @@ def read(text: str, name: str) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}" if mark is not None else ""
         raise ScenarioError(f"{name}{where}: no valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is a date that cannot be
         raise ScenarioError(f"{name}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ScenarioError(f"{name}: expected fields such as 'fleet:', found {shown(raw)}")
@@ -75,7 +77,7 @@ def change(raw: dict[str, Any], changes: Mapping[str, str]) -> None:
     for path, written in changes.items():
         try:
             value = yaml.load(written, _Loader)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             raise ScenarioError(f"{path}={written}: the value is no valid YAML") from None
         _set(raw, path, value)
 
@@ -147,7 +149,7 @@ def explain(
         return ScenarioError(f"{where}: {problem}")
     if first["type"] == "missing":
         return ScenarioError(f"{where}: {field} {problem}")
-    if unknown or isinstance(first["input"], dict | list):
+    if unknown or (first["type"] == "value_error" and isinstance(first["input"], dict)):
         return ScenarioError(f"{where}: {field}: {problem}")
     return ScenarioError(f"{where}: {field} is {shown(first['input'])}; {problem}")
 
