@@ -80,6 +80,11 @@ class View:
     def queued(self, model: ModelId) -> int:
         return self._serving[model].lanes.waiting
 
+    def oldest_wait_s(self, model: ModelId) -> float:
+        """How long the model's oldest waiting request has waited; 0 if none does."""
+        lane = self._serving[model].lanes.oldest()
+        return 0.0 if lane is None else self._state.now - lane.flights[0].request.arrived_at
+
     def waiting(self) -> int:
         """Requests that wait for any model."""
         return self._state.waiting
