@@ -5,6 +5,7 @@ It knows names and sizes. Where copies lie and who asks for them is bound elsewh
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from fleet.domain import AdapterId, AdapterSpec, ArtifactId, ModelId, ModelSpec, Part, Share, Whole
 from fleet.scenario import (
@@ -127,9 +128,9 @@ def _models(scenario: Scenario, uses: Sequence[Asked]) -> Iterator[tuple[str, st
     """Name, group and shape of every model."""
     if isinstance(scenario.models, ModelsFromTrace):
         traced = scenario.models.from_trace
-        templates = list(traced.templates)
-        for index, name in enumerate(dict.fromkeys(base for base, _ in uses)):
-            template = traced.assign.get(name, templates[index % len(templates)])
+        in_turn = cycle(traced.templates)
+        for name in dict.fromkeys(base for base, _ in uses):
+            template = traced.assign.get(name) or next(in_turn)
             yield name, template, traced.templates[template]
         return
     for group in scenario.models:

@@ -16,7 +16,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fleet.controller import Setup
-from fleet.domain import AdapterId, ArtifactId, Part, Request, RequestId, Share, TenantId
+from fleet.domain import (
+    AdapterId,
+    ArtifactId,
+    ModelSpec,
+    NodeSpec,
+    Part,
+    Request,
+    RequestId,
+    Share,
+    TenantId,
+)
 from fleet.limits import Limits
 from fleet.scenario import Objective, Residency, Scenario, ScenarioError
 from fleet.scenario_text import unknown_name
@@ -26,6 +36,7 @@ from hotbed.residency import resident
 from hotbed.workloads import requests_of
 from sim.calendar import Arrival
 from sim.faults import FaultRateError, FaultRates
+from sim.profiles import Profile
 from sim.world import World
 from traces.summary import Slo
 from traces.workload import US_PER_S
@@ -133,25 +144,33 @@ def _slo(objective: Objective) -> Slo:
 
 def _check_fit(artifacts: Artifacts, machines: Machines) -> None:
     """Refuse a model that no node could ever run."""
+    widest = max(node.gpus for node in machines.nodes)
+    kinds = {(node.kind, node.gpus, node.gpu_bytes): node for node in machines.nodes}.values()
     for name, models in artifacts.groups.items():
         model = models[0]
         gpus = cards(model)
-        widest = max(node.gpus for node in machines.nodes)
         if gpus > widest:
             raise ScenarioError(
                 f"models: {name!r} needs {gpus} GPUs of one node; none has more than {widest}"
             )
-        stage = msgspec.structs.replace(model, weight_bytes=model.weight_bytes // model.stages)
-        if not any(
-            node.gpus >= gpus
-            and (share := _share_bytes(model.need, node.gpu_bytes)) <= node.gpu_bytes
-            and machines.profiles[node.kind].kv_blocks(stage, share * gpus, gpus) > 0
-            for node in machines.nodes
-        ):
+        if not any(_fits(model, node, machines.profiles[node.kind]) for node in kinds):
             raise ScenarioError(
                 f"models: {name!r} with weights of {model.weight_bytes / 1e9:.1f} GB leaves no "
                 f"room for a KV cache on {gpus} GPU of any node; take more gpus or gpu_memory"
             )
+
+
+def _fits(model: ModelSpec, node: NodeSpec, profile: Profile) -> bool:
+    """One stage on as many cards of the node as it needs, with a block of KV cache at least."""
+    gpus = cards(model)
+    card_bytes = _share_bytes(model.need, node.gpu_bytes)
+    stage = msgspec.structs.replace(model, weight_bytes=model.weight_bytes // model.stages)
+    return (
+        gpus <= node.gpus
+        and card_bytes <= node.gpu_bytes
+        and stage.weight_bytes <= card_bytes * gpus
+        and profile.kv_blocks(stage, card_bytes * gpus, gpus) > 0
+    )
 
 
 def _share_bytes(need: Share, gpu_bytes: int) -> int:

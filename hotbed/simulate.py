@@ -68,7 +68,7 @@ def simulate(
             folder.mkdir(parents=True, exist_ok=True)
         if journal is not None:
             journals.check_name(journal)
-            journal.touch()
+            journal.open("ab").close()
     finished = _run(loaded, chosen, bound, journal)
     values = _values(loaded, chosen, bound)
     report = _report(finished, values, bound, out) if out is not None else None

@@ -1,0 +1,46 @@
+"""`hotbed policies`: everything in the catalogue is listed, with what its classes say."""
+
+import json
+
+from hotbed.policies import entries, named
+from policies.catalog import CATALOG, RECIPES, make
+from tests.hotbed.small import hotbed, refused
+
+
+def test_every_recipe_and_policy_is_listed_with_a_sentence() -> None:
+    listed = {(entry.question, entry.name) for entry in entries()}
+    wanted = {("recipe", name) for name in RECIPES}
+    wanted |= {(question, name) for question, known in CATALOG.items() for name in known}
+    assert listed == wanted
+    assert all(entry.summary for entry in entries())
+
+
+def test_a_parameter_is_shown_with_its_default() -> None:
+    (recipe,) = [entry for entry in named("keep_alive") if entry.question == "recipe"]
+    assert [str(parameter) for parameter in recipe.parameters] == ["keep_alive_s=60.0"]
+
+
+def test_parameters_are_those_that_the_catalogue_takes() -> None:
+    for entry in entries():
+        simple = {p.name: json.loads(p.default) for p in entry.parameters if _is_number(p.default)}
+        if entry.question != "recipe" and simple:
+            assert make(entry.question, {"name": entry.name, **simple}) is not None
+
+
+def test_the_table_and_one_policy_are_printed() -> None:
+    table = hotbed("policies").stdout
+    assert all(name in table for name in (*RECIPES, "earliest_ready", "keep_alive_s=60.0"))
+    assert "earliest_ready" in hotbed("policies", "placement.earliest_ready").stdout
+
+
+def test_json_is_the_same_list() -> None:
+    said = json.loads(hotbed("policies", "--json").stdout)
+    assert [entry["name"] for entry in said] == [entry.name for entry in entries()]
+
+
+def test_an_unknown_name_is_refused_with_the_near_miss() -> None:
+    assert "did you mean 'earliest_ready'" in refused("policies", "earliest_redy")
+
+
+def _is_number(default: str | None) -> bool:
+    return default is not None and default.replace(".", "", 1).isdigit()
