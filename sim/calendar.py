@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import simpy
 from simpy.core import EmptySchedule
+from simpy.events import NORMAL
 
 from fleet.domain import Request
 
@@ -30,14 +31,16 @@ class Arrival:
 
 
 class Calendar(simpy.Environment):
-    """A SimPy environment that also holds sorted arrivals and engines' wake-ups."""
+    """A SimPy environment that also holds sorted arrivals and engines' wake-ups.
 
-    def __init__(
-        self, on_arrival: Callable[[Arrival], None], on_wake: "Callable[[Served], None]"
-    ) -> None:
+    Its owner sets `on_arrival` and `on_wake` (an engine, and the time) before the first step.
+    """
+
+    on_arrival: Callable[[Arrival], None]
+    on_wake: "Callable[[Served, float], None]"
+
+    def __init__(self) -> None:
         super().__init__()
-        self._on_arrival = on_arrival
-        self._on_wake = on_wake
         self._wakes: list[tuple[float, int, Served]] = []
         self._armed = 0
         self._arrivals: Iterator[Arrival] = iter(())
@@ -67,6 +70,18 @@ class Calendar(simpy.Environment):
                 self._armed += 1
                 heapq.heappush(self._wakes, (at, self._armed, engine))
 
+    def at(self, moment: float, then: Callable[[], None]) -> None:
+        """Do it at that moment, after what is already planned for it.
+
+        Exact where a timeout is not: now + (moment - now) need not be `moment`.
+        """
+        assert moment >= self._now, f"{moment} is before {self._now}"
+        happening = simpy.Event(self)
+        happening.callbacks.append(lambda _: then())
+        happening._ok = True
+        happening._value = None
+        heapq.heappush(self._queue, (moment, NORMAL, next(self._eid), happening))
+
     def peek(self) -> float:
         """When the next event is; inf if there is none."""
         wake_at = self._wakes[0][0] if self._wakes else inf
@@ -84,15 +99,18 @@ class Calendar(simpy.Environment):
             if wake_at == engine.armed_at:
                 engine.armed_at = inf
                 self._now = wake_at
-                self._on_wake(engine)
+                self.on_wake(engine, wake_at)
         elif world_at <= self._arrival_at:
             super().step()
         else:
-            arrival = self._arrival
-            assert arrival is not None, "it has a time"
-            self._now = self._arrival_at
-            self._next_arrival()
-            self._on_arrival(arrival)
+            self._arrive()
+
+    def _arrive(self) -> None:
+        arrival = self._arrival
+        assert arrival is not None, "it has a time"
+        self._now = self._arrival_at
+        self._next_arrival()
+        self.on_arrival(arrival)
 
     def _next_arrival(self) -> None:
         self._arrival = next(self._arrivals, None)

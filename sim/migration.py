@@ -5,7 +5,10 @@ source has so far, while the source goes on; rounds repeat on the tokens that ca
 they are few; then the source stops and the last ones are recomputed: that is the pause.
 By KV (Llumnix, OSDI'24): blocks are copied while decoding goes on, stage by stage, until few are
 left; those are copied in the pause. Recomputation is timed by the target's pace as if it were
-alone there.
+alone there. Blocks are reserved on the target for what there is so far, round by round.
+
+Whatever comes between leaves the request where it was: at its end, with its source (whose loss is
+reported and places it again), or on the source.
 """
 
 from collections.abc import Generator
@@ -15,9 +18,7 @@ import simpy
 
 from fleet import commands as c
 from fleet import events as e
-from fleet.domain import CommandId, InstanceId
-from sim.engine import NoRoom
-from sim.links import Transfer
+from fleet.domain import CommandId
 from sim.served import Served, Stream
 
 if TYPE_CHECKING:
@@ -33,156 +34,145 @@ BYTES_PER_TOKEN: Final = 4
 HANDSHAKE_S: Final = 0.001
 
 Work = Generator[simpy.Event, Any, None]
+#: Answers whether the request can be stopped at the source.
+Rounds = Generator[simpy.Event, Any, bool]
+
+
+class Move:
+    """One migration. `done` tokens are on the target after `rounds` rounds."""
+
+    __slots__ = ("command", "dispatch", "done", "rounds", "source", "target")
+
+    def __init__(
+        self, command: c.Migrate, dispatch: CommandId, source: Served, target: Served
+    ) -> None:
+        self.command = command
+        self.dispatch = dispatch
+        self.source = source
+        self.target = target
+        self.done = 0
+        self.rounds = 0
 
 
 class Migration:
     def __init__(self, cluster: "Cluster") -> None:
         self.cluster = cluster
         self.env = cluster.env
+        self.requests = cluster.requests
+        self.kv = cluster.kv
 
     def migrate(self, command: c.Migrate) -> None:
-        self.env.process(self._migrate(command))
+        stream = self.requests.live.get(command.request)
+        source = self.requests.engines.get(command.source)
+        target = self.requests.engines.get(command.target)
+        if stream is None or stream.over or source is None or target is None:
+            return  # it ended, or an engine was lost: the report of that answers this too
+        move = Move(command, stream.command, source, target)
+        if stream.engine is not source:
+            return self._failed(move, "not_running")
+        self.env.process(self._migrate(move))
 
-    def _migrate(self, command: c.Migrate) -> Work:
-        source = self._engine(command.source)
-        target = self._engine(command.target)
-        stream = self.cluster.live.get(command.request)
-        if stream is None or source is None or stream.engine is not source:
-            return  # it ended, or its engine was lost: that report answers this too
-        if target is None:
-            return self._failed(command, "target_lost")
-        tokens = stream.prompt_tokens + stream.output_tokens
-        if not target.reserve(self.env.now, command.request, tokens):
-            return self._failed(command, "no_kv_room")
-        self.cluster.arm(target)
-        by_tokens = command.by is c.By.TOKENS
-        rounds = yield from (self._rounds if by_tokens else self._stages)(command, source, target)
-        if rounds is None:
-            self._give_up(command, target)
-            return
-        yield from self._switch(command, source, target, rounds)
+    def _migrate(self, move: Move) -> Work:
+        rounds = self._rounds if move.command.by is c.By.TOKENS else self._stages
+        if (yield from rounds(move)):
+            yield from self._switch(move)
 
     # While the source goes on
 
-    def _rounds(
-        self, command: c.Migrate, source: Served, target: Served
-    ) -> Generator[simpy.Event, Any, tuple[int, int] | None]:
-        """Recompute on the target until few tokens are missing: (rounds, tokens done there)."""
-        done, rounds = 0, 0
-        while True:
-            have = self._tokens(command, source, target)
-            if have is None:
-                return None
-            if rounds and have - done <= LAST_ROUND_TOKENS:
-                return rounds, done
-            yield self.env.timeout(prefill_s(target, have - done))
-            done, rounds = have, rounds + 1
+    def _rounds(self, move: Move) -> Rounds:
+        """Recompute on the target until few tokens are missing."""
+        while (have := self._reserve(move)) is not None:
+            if move.rounds and have - move.done <= LAST_ROUND_TOKENS:
+                return True
+            yield self.env.timeout(prefill_s(move.target, have - move.done))
+            move.done = have
+            move.rounds += 1
+        return False
 
-    def _stages(
-        self, command: c.Migrate, source: Served, target: Served
-    ) -> Generator[simpy.Event, Any, tuple[int, int] | None]:
-        """Copy blocks until few are left: (stages, tokens copied). None when there are too many."""
-        done, stages = 0, 0
-        last = LAST_STAGE_BLOCKS * source.pace.block_tokens
-        while True:
-            have = self._tokens(command, source, target)
-            if have is None:
-                return None
-            if stages and have - done <= last:
-                return stages, done
-            if stages == MOST_STAGES:
-                self._failed(command, "too_many_stages")
-                return None
-            yield self._copy(source, target, have - done)
-            done, stages = have, stages + 1
+    def _stages(self, move: Move) -> Rounds:
+        """Copy blocks until few are left, or give up after too many stages."""
+        last_tokens = LAST_STAGE_BLOCKS * move.source.pace.block_tokens
+        while (have := self._reserve(move)) is not None:
+            if move.rounds and have - move.done <= last_tokens:
+                return True
+            if move.rounds == MOST_STAGES:
+                self._give_up(move, "too_many_stages")
+                return False
+            yield from self.kv.between(move.source, move.target, have - move.done)
+            move.done = have
+            move.rounds += 1
+        return False
 
-    def _tokens(self, command: c.Migrate, source: Served, target: Served) -> int | None:
-        """Tokens of prompt and output so far; None once there is nothing to move, or nowhere."""
-        stream = self.cluster.live.get(command.request)
-        if stream is None or stream.engine is not source:
+    def _reserve(self, move: Move) -> int | None:
+        """Tokens of prompt and output so far, with blocks for them on the target.
+
+        None once the migration is over: there is nothing to move, nowhere to go, or no room.
+        """
+        stream = self.requests.live.get(move.command.request)
+        if stream is None or stream.engine is not move.source or stream.command != move.dispatch:
+            self._release(move)
             return None
-        if self._engine(command.target) is not target:
-            return None  # the loss of the target is reported; the request stays where it is
-        return stream.prompt_tokens + source.generated(self.env.now, command.request)
+        if not self._alive(move.target):
+            return None  # the report of its loss answers
+        now = self.env.now
+        have = stream.prompt_tokens + move.source.generated(now, move.command.request)
+        if not move.target.reserve(now, move.command.request, have):
+            self._give_up(move, "no_kv_room")
+            return None
+        self.requests.arm(move.target)
+        return have
 
     # The pause
 
-    def _switch(
-        self, command: c.Migrate, source: Served, target: Served, rounds: tuple[int, int]
-    ) -> Work:
-        stream = self.cluster.live.get(command.request)
-        if self._tokens(command, source, target) is None or stream is None:
-            return self._give_up(command, target)
+    def _switch(self, move: Move) -> Work:
         stopped_at = self.env.now
-        stream = self.cluster.take_out(stream)
+        stream = self.requests.take_out(self.requests.live[move.command.request])
         have = stream.prompt_tokens + stream.generated
-        left = have - rounds[1]
-        if command.by is c.By.TOKENS:
-            yield self.env.timeout(HANDSHAKE_S + prefill_s(target, left))
+        left = have - move.done
+        if move.command.by is c.By.TOKENS:
+            yield self.env.timeout(HANDSHAKE_S + prefill_s(move.target, left))
             moved_bytes = have * BYTES_PER_TOKEN
         else:
             yield self.env.timeout(HANDSHAKE_S)
-            yield self._copy(source, target, left)
-            moved_bytes = have * target.model.kv_bytes_per_token
-        pause_s = self.env.now - stopped_at
-        self._land(command, source, target, stream, (pause_s, moved_bytes, rounds[0] + 1))
+            yield from self.kv.between(move.source, move.target, left)
+            moved_bytes = have * move.target.model.kv_bytes_per_token
+        move.rounds += 1
+        self._land(move, stream, self.env.now - stopped_at, moved_bytes)
 
-    def _land(
-        self,
-        command: c.Migrate,
-        source: Served,
-        target: Served,
-        stream: Stream,
-        moved: tuple[float, int, int],
-    ) -> None:
-        """Go on at the target; or back to the source, if the target was lost in the pause."""
-        if stream.cancelled:
-            del self.cluster.live[command.request]
-            self._give_up(command, target)
-            return self.cluster.fail(command.request, CommandId(stream.command), stream.cancelled)
-        if self._engine(command.target) is target:
-            if self._enter(stream, target, stream.prompt_tokens + max(0, stream.generated - 1)):
-                answer = command.id, command.request
-                pause_s, moved_bytes, rounds = moved
-                self.cluster.answer(
-                    lambda now: e.Migrated(now, *answer, pause_s, moved_bytes, rounds)
-                )
-                return
-            self._failed(command, "no_kv_room")
-        if self._engine(command.source) is source:
-            self._enter(stream, source, 0)
-
-    def _enter(self, stream: Stream, engine: Served, prefilled: int) -> bool:
-        stream.prefilled = prefilled if stream.generated else 0
-        try:
-            engine.add(self.env.now, stream)
-        except NoRoom:
-            stream.prefilled = 0
-            return False
-        stream.engine = engine
-        self.cluster.arm(engine)
-        return True
-
-    def _copy(self, source: Served, target: Served, tokens: int) -> Transfer:
-        """KV bytes over the network, or within the node when both are on one."""
-        storage = self.cluster.storage
-        here, there = source.shards[0].node, target.shards[0].node
-        a, b = storage.nodes[here], storage.nodes[there]
-        links = (a.peer_out, b.peer_nic) if here != there else (a.pcie[source.shards[0].gpus[0]],)
-        return storage.network.transfer(tokens * target.model.kv_bytes_per_token, links)
+    def _land(self, move: Move, stream: Stream, pause_s: float, moved_bytes: int) -> None:
+        """Go on at the target; or back at the source, if the target was lost in the pause."""
+        source, target = move.source, move.target
+        if not self._alive(source) or stream.command != move.dispatch:
+            return self._release(move)  # the report of the source's loss places it again
+        if self.requests.told_meanwhile(stream, source.instance):
+            return self._release(move)
+        if not self._alive(target):
+            self.requests.add(stream, source)
+        elif self.requests.enter(stream, target, stream.prompt_tokens + stream.generated - 1):
+            answer = move.command.id, move.command.request, pause_s, moved_bytes, move.rounds
+            instances = source.instance, target.instance
+            self.cluster.answer(lambda now: e.Migrated(now, *answer), instances)
+        else:
+            self._give_up(move, "no_kv_room")
+            self.requests.add(stream, source)
 
     # Its end
 
-    def _engine(self, instance: InstanceId) -> Served | None:
-        return self.cluster.engines.get(instance)
+    def _alive(self, engine: Served) -> bool:
+        return self.requests.engines.get(engine.instance) is engine
 
-    def _give_up(self, command: c.Migrate, target: Served) -> None:
-        if self._engine(command.target) is target:
-            target.unreserve(self.env.now, command.request)
-            self.cluster.arm(target)
+    def _release(self, move: Move) -> None:
+        if self._alive(move.target):
+            move.target.unreserve(self.env.now, move.command.request)
+            self.requests.arm(move.target)
 
-    def _failed(self, command: c.Migrate, reason: str) -> None:
-        self.cluster.answer(lambda now: e.CommandFailed(now, command.id, reason))
+    def _give_up(self, move: Move, reason: str) -> None:
+        self._release(move)
+        self._failed(move, reason)
+
+    def _failed(self, move: Move, reason: str) -> None:
+        instances = move.source.instance, move.target.instance
+        self.cluster.answer(lambda now: e.CommandFailed(now, move.command.id, reason), instances)
 
 
 def prefill_s(engine: Served, tokens: int) -> float:

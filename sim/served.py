@@ -1,8 +1,9 @@
-"""Engines and requests with what the cluster needs to know of them: who they are."""
+"""Engines and requests with what the driver needs to know of them: who they are, and where."""
 
-from math import inf
+from math import inf, isnan
 
-from fleet.domain import CommandId, InstanceId, ModelSpec, Shard
+from fleet.commands import Keep
+from fleet.domain import CommandId, InstanceId, ModelSpec, NodeId, Shard
 from sim.card import Card
 from sim.engine import Engine
 from sim.pace import EnginePace
@@ -29,10 +30,37 @@ class Served(Engine):
         self.shards = shards
         self.armed_at = inf
 
+    @property
+    def node(self) -> NodeId:
+        """Where its first shard is."""
+        return self.shards[0].node
+
 
 class Stream(Sequence, gc=False, eq=False):
-    """A request from its arrival to its end: what has been streamed stays known to the driver."""
+    """A request from its arrival until its end is reported: what was streamed stays known.
 
-    command: int = CommandId(-1)
+    While `engine` is None it is on no engine: it waits to be dispatched, or its KV is on its way
+    there. What it is told meanwhile (`cancelled`, `preempted`) is done when it gets there.
+    """
+
+    command: CommandId = CommandId(-1)  # its last dispatch
     engine: Served | None = None
-    cancelled: str = ""  # why, if told so between two engines
+    cancelled: str = ""  # why
+    preempted: Keep | None = None
+    kv_node: NodeId | None = None  # whose memory holds the KV cache it was preempted with
+
+    @property
+    def over(self) -> bool:
+        """It has all its tokens; the report may be on its way."""
+        return not isnan(self.ended_at)
+
+    def fresh(self) -> "Stream":
+        """The same request as if it had streamed nothing."""
+        return Stream(
+            self.request,
+            self.prompt_tokens,
+            self.output_tokens,
+            self.rank,
+            scheduled_at=self.scheduled_at,
+            command=self.command,
+        )

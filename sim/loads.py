@@ -1,0 +1,153 @@
+"""A load, whatever it loads: phases, then bytes over links; slow, broken off, cut or stopped.
+
+Every load is one SimPy process. This knows what can come between it and its end, not what is
+loaded nor who is told.
+"""
+
+from collections.abc import Callable, Collection, Generator
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import simpy
+
+from fleet.domain import InstanceId, NodeId, Place, Shard
+from sim.faults import UNDISTURBED, LoadOutcome
+from sim.links import Transfer
+from sim.profiles import Profile
+
+if TYPE_CHECKING:
+    from sim.cluster import Cluster
+
+Work: TypeAlias = Generator[simpy.Event, Any, None]
+
+
+class End(Enum):
+    """How a load ended. Nobody hears of one that is GONE: its node was lost, or its instance
+    stopped or lost, and the report of that answers it."""
+
+    DONE = auto()
+    FAILED = auto()
+    CUT = auto()
+    GONE = auto()
+
+    @property
+    def reason(self) -> str:
+        """For `CommandFailed`."""
+        return {End.FAILED: "load_failed", End.CUT: "source_lost"}[self]
+
+
+class SourceLost(Exception):  # noqa: N818 - says what is the case, as the events do
+    """The node that a load was to read from is not there any more."""
+
+
+class Load:
+    """One load to a node. `instance` is whom it is for, if any."""
+
+    __slots__ = ("instance", "moving", "node", "outcome", "phases_s")
+
+    def __init__(
+        self,
+        node: NodeId,
+        instance: InstanceId | None = None,
+        phases_s: float = 0.0,
+        outcome: LoadOutcome = UNDISTURBED,
+    ) -> None:
+        self.node = node
+        self.instance = instance
+        self.phases_s = phases_s
+        self.outcome = outcome
+        self.moving: list[Transfer] = []
+
+    def broken_off(self, nbytes: float) -> float:
+        """How many of the bytes move, if the load breaks off on the way."""
+        fraction = self.outcome.fails_after_fraction
+        return nbytes if fraction is None else nbytes * fraction
+
+
+class Loads:
+    def __init__(self, cluster: "Cluster") -> None:
+        self.env = cluster.env
+        self.storage = cluster.storage
+        self._profiles = cluster.world.profiles
+        self._noise = cluster.noise
+        self._under_way: dict[simpy.Process, Load] = {}
+
+    def __len__(self) -> int:
+        """Loads under way."""
+        return len(self._under_way)
+
+    def profile(self, node: NodeId) -> Profile:
+        """Of a node that is there."""
+        return self._profiles[self.storage.nodes[node].spec.kind]
+
+    def carry(
+        self, load: Load, transfers: Callable[[], list[Transfer]]
+    ) -> Generator[simpy.Event, Any, End]:
+        """Phases, then bytes. Runs in a process of its own, which an interrupt can end."""
+        process = self.env.active_process
+        assert process is not None, "a load runs as a process"
+        self._under_way[process] = load
+        try:
+            if load.phases_s > 0.0:
+                yield self.env.timeout(load.phases_s)
+            load.moving += transfers()
+            yield self.env.all_of(load.moving)
+        except SourceLost:
+            return End.CUT
+        except simpy.Interrupt as interrupt:
+            for transfer in load.moving:
+                transfer.cancel()
+            assert isinstance(interrupt.cause, End), "loads are interrupted from here only"
+            return interrupt.cause
+        finally:
+            del self._under_way[process]
+        return End.DONE if load.outcome.fails_after_fraction is None else End.FAILED
+
+    def give_up(self, instance: InstanceId) -> None:
+        """Its instance stops or is lost: what is loaded for it is of no use."""
+        for process, load in list(self._under_way.items()):
+            if load.instance == instance:
+                process.interrupt(End.GONE)
+
+    def lose(self, node: NodeId, cut: Collection[Transfer]) -> None:
+        """A node is lost; `cut` are the transfers that crossed one of its links."""
+        lost = set(cut)
+        for process, load in list(self._under_way.items()):
+            if load.node == node:
+                process.interrupt(End.GONE)
+            elif not lost.isdisjoint(load.moving):
+                process.interrupt(End.CUT)
+
+    def to_cards(self, load: Load, nbytes: float, source: Place, shard: Shard) -> list[Transfer]:
+        """Start moving weights to a shard's cards, each an equal part. Raises SourceLost."""
+        self._look_for(source)
+        return self.storage.load(
+            load.broken_off(nbytes),
+            source,
+            shard,
+            chunk_bytes=self.profile(shard.node).chunk_bytes,
+            cap_bytes_per_s=self._cap(load, source, shard.node, len(shard.gpus)),
+        )
+
+    def to_tier(self, load: Load, nbytes: float, source: Place, target: Place) -> list[Transfer]:
+        """Start copying to a tier of the load's node. Raises SourceLost."""
+        self._look_for(source)
+        transfer = self.storage.fetch(
+            load.broken_off(nbytes),
+            source,
+            target,
+            chunk_bytes=self.profile(load.node).chunk_bytes,
+            cap_bytes_per_s=self._cap(load, source, load.node, 1),
+        )
+        return [transfer]
+
+    def _look_for(self, source: Place) -> None:
+        if source.node is not None and source.node not in self.storage.nodes:
+            raise SourceLost
+
+    def _cap(self, load: Load, source: Place, node: NodeId, cards: int) -> float:
+        peer = source.node is not None and source.node != node
+        cap = self.profile(node).load_cap_bytes_per_s(
+            source.tier, self._noise, cards=cards, peer=peer
+        )
+        return cap / load.outcome.slow_factor
