@@ -17,6 +17,7 @@ from fleet.policy import Policy
 from policies import (
     admission,
     keep_alive,
+    migration,
     ordering,
     placement,
     recipes,
@@ -58,7 +59,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
         "room": {
             "none": room.NoRoom,
             "evict_idle": room.EvictIdle,
-            "migrate": room.MigrateVictims,
+            "migrate": migration.MigrateVictims,
             "preempt": room.PreemptVictims,
             "cheapest": room.CheapestRoom,
         },

@@ -5,10 +5,11 @@ from dataclasses import replace
 from fleet.policy import KeepAlive, Policy
 from policies.admission import AdmitAll, BoundedHold
 from policies.keep_alive import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
+from policies.migration import MigrateVictims
 from policies.ordering import FirstComeFirstServed, LongestWaiting
 from policies.placement import EarliestReady, RandomPlacement
 from policies.retention import GreedyDualSizeFrequency, KeepNothing, LeastRecentlyUsed
-from policies.room import CheapestRoom, EvictIdle, MigrateVictims, NoRoom, PreemptVictims
+from policies.room import CheapestRoom, EvictIdle, NoRoom, PreemptVictims
 from policies.routing import AdapterAffinity, LeastLoaded
 from policies.scaling import FixedReplicas, PerQueue
 
