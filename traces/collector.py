@@ -54,6 +54,7 @@ class Recorder:
         self._preempted = Rows(_ONE_ID)
         self._fleet = FleetLog(nodes, artifacts)
         self._last_at = 0.0
+        self._flushed = 0
         self._event_sinks: dict[type[e.Event], Callable[[Any], None]] = {
             e.RequestFailed: self._on_failed,
             e.RequestAbandoned: self._on_abandoned,
@@ -107,6 +108,11 @@ class Recorder:
         )
 
     @property
+    def events(self) -> int:
+        """How many were observed."""
+        return self._flushed + len(self._events)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the columns kept so far, without the few thousand objects still waiting."""
         columns = (self._requests, self._sent, self._done)
@@ -137,6 +143,7 @@ class Recorder:
                 elif (command_sink := command_sinks.get(type(command))) is not None:
                     command_sink(command, event.at)
         self._last_at = self._events[-1].at
+        self._flushed += len(self._events)
         self._events.clear()
         self._commands.clear()
         self._keep_arrived(arrived)

@@ -1,0 +1,84 @@
+"""`hotbed bench`: how fast the simulator is, beside other simulators in the same run.
+
+It knows words and exit codes; everything heavy runs in processes of its own.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hotbed.errors import one_line_errors
+
+app = typer.Typer(
+    help="Measure speed and memory.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure speed and memory."""
+
+
+@app.command()
+def sim(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes and one round: under two minutes.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A part to run; repeatable. An unknown name lists all."),
+    ] = None,
+    trace_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where moon_10000.jsonl is; else $HOTBED_DATA, else made from the seed."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Say where the CPU time goes, by module.")
+    ] = False,
+) -> None:
+    """Time the simulator, and its peers where they are installed, per CPU-second.
+
+    Peers: pip install -r requirements-bench.lock. The whole takes some minutes.
+    Example: hotbed bench sim --quick --only workload_w --json
+    """
+    from hotbed.bench_parts import PartError
+    from hotbed.bench_study import FULL, QUICK, Asked, names, study
+    from hotbed.bench_table import tables
+
+    with one_line_errors("bench sim"):
+        asked = Asked(
+            only=names(only),
+            sizes=QUICK if quick else FULL,
+            seed=seed,
+            trace_dir=trace_dir,
+            profile=profile,
+        )
+        try:
+            results = study(asked, _tell)
+        except PartError as error:
+            typer.echo(f"hotbed bench sim: {error}", err=True)
+            raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(results, indent=2))
+    else:
+        Console().print(tables(results))
+
+
+def _tell(what: str, done: int, parts: int) -> None:
+    """A line on standard error that a terminal overwrites."""
+    if not sys.stderr.isatty():
+        if what:
+            print(f"[{done + 1}/{parts}] {what}", file=sys.stderr, flush=True)
+        return
+    line = f"[{done + 1}/{parts}] {what}" if what else ""
+    print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
