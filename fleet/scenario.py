@@ -230,7 +230,7 @@ class AdaptersFromTrace(Fields):
 
 
 def _listed_or_traced(raw: Any) -> str:
-    return "<trace>" if isinstance(raw, dict) else "<list>"
+    return "<trace>" if isinstance(raw, dict | Fields) else "<list>"
 
 
 Models: TypeAlias = Annotated[

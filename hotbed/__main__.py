@@ -39,5 +39,14 @@ def traces(context: typer.Context) -> None:
     passed_on(context, "hotbed.traces")
 
 
+@app.command(context_settings=PASSED_ON)
+def bench(context: typer.Context) -> None:
+    """Measure the simulator's speed and memory, beside other simulators.
+
+    Example: hotbed bench sim --quick
+    """
+    passed_on(context, "hotbed.bench")
+
+
 if __name__ == "__main__":
     app()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotbed.errors import one_line_errors
+from hotbed.errors import one_line_errors, refuse
 from hotbed.interrupts import INTERRUPTED, interruptible
 from hotbed.simulate import JsonOption, ScenarioArgument, SetOption, TraceOption
 
@@ -90,7 +90,7 @@ def _write_values(out: Path, values: dict[str, Any]) -> None:
 def _sweep(todo: Sequence["Job"], workers: int) -> bool:
     """Whether every run is there; not so after Ctrl-C."""
     from hotbed.progress import bar
-    from hotbed.sweep import sweep
+    from hotbed.sweep import SeedError, sweep
 
     finished = 0
     with interruptible() as interrupt, bar("comparing", len(todo), "runs") as advance:
@@ -100,7 +100,10 @@ def _sweep(todo: Sequence["Job"], workers: int) -> bool:
             finished += 1
             advance(finished, f"{job.choice.name}, seed {job.seed}")
 
-        sweep(todo, workers, interrupt, done)
+        try:
+            sweep(todo, workers, interrupt, done)
+        except SeedError as error:
+            refuse("compare", str(error))
     return finished == len(todo)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 
@@ -18,11 +19,12 @@ def one_line_errors(command: str) -> Iterator[None]:
         yield
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        _refuse(command, f"{name}{error.strerror or error}")
+        refuse(command, f"{name}{error.strerror or error}")
     except ValueError as error:
-        _refuse(command, str(error))
+        refuse(command, str(error))
 
 
-def _refuse(command: str, message: str) -> None:
+def refuse(command: str, message: str) -> NoReturn:
+    """Say it in one line and exit."""
     typer.echo(f"hotbed {command}: {' '.join(message.split())}", err=True)
     raise typer.Exit(BAD_INPUT)

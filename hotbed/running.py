@@ -4,19 +4,17 @@ It knows how to watch a run and when it may be stopped. It prints nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fleet import journal
 from fleet.commands import Command
 from fleet.controller import Controller
 from fleet.events import Event
-from hotbed import journals
 from hotbed.binding import Bound
 from hotbed.held import held_of
 from hotbed.interrupts import Stopped
+from hotbed.journals import Write
 from policies import catalog
 from sim.calendar import Arrival
 from sim.cluster import Cluster
@@ -46,31 +44,28 @@ def run(
     bound: Bound,
     policy: Mapping[str, Any],
     tick: Tick,
-    journal_file: Path | None = None,
+    write: Write | None = None,
     world: Mapping[str, Any] | None = None,
 ) -> Finished:
     """Run to the end, or until `tick` raises `Stopped`.
 
-    `world` is what the journal's header says of the driver. Raises PolicyError, JournalError and
-    OSError before anything has run.
+    The lines of a journal go to `write`; `world` is what its header says of the driver. Raises
+    PolicyError before anything has run.
     """
     controller = Controller(bound.setup, catalog.build(policy))
     recorder = Recorder(bound.setup.nodes, (*bound.setup.models, *bound.setup.adapters))
-    watch = _Watch(recorder, tick)
+    watch = _Watch(recorder, tick, write)
+    if write is not None:
+        told = dict(world or {})
+        header = journal.Header(bound.setup, catalog.resolve(policy), bound.tenants, told)
+        write(journal.encode_header(header))
+    cluster = Cluster(controller, bound.world, watch.observe)
     partial = False
-    with ExitStack() as stack:
-        if journal_file is not None:
-            header = journal.Header(
-                bound.setup, catalog.resolve(policy), bound.tenants, dict(world or {})
-            )
-            watch.write = stack.enter_context(journals.writing(journal_file))
-            watch.write(journal.encode_header(header))
-        cluster = Cluster(controller, bound.world, watch.observe)
-        try:
-            cluster.run(watch.counted(bound.arrivals()), bound.scenario.until)
-        except Stopped:
-            partial = True
-            controller.state.settle_accounts()
+    try:
+        cluster.run(watch.counted(bound.arrivals()), bound.scenario.until)
+    except Stopped:
+        partial = True
+        controller.state.settle_accounts()
     record = recorder.record()
     held = held_of(controller.state, record)
     summary = summarise(record, bound.slo, held, bound.slo_of_model)
@@ -80,17 +75,17 @@ def run(
 class _Watch:
     """Sees every event: for the record, for the journal, and now and then for who waits."""
 
-    def __init__(self, recorder: Recorder, tick: Tick) -> None:
+    def __init__(self, recorder: Recorder, tick: Tick, write: Write | None) -> None:
         self.events = 0
         self.arrived = 0
-        self.write: journals.Write | None = None
         self._record = recorder.observe
         self._tick = tick
+        self._write = write
 
     def observe(self, event: Event, commands: Sequence[Command]) -> None:
         self._record(event, commands)
-        if self.write is not None:
-            self.write(journal.encode(event, commands))
+        if self._write is not None:
+            self._write(journal.encode(event, commands))
         self.events += 1
         if not self.events % EVENTS_A_TICK:
             self._tick(self.arrived, event.at)

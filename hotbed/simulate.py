@@ -5,6 +5,7 @@ It knows words and exit codes; everything heavy is imported when it is needed.
 
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +16,9 @@ from hotbed.interrupts import INTERRUPTED, interruptible
 
 if TYPE_CHECKING:
     from hotbed.binding import Bound
+    from hotbed.journals import Write
     from hotbed.running import Finished
-    from hotbed.scenarios import Choice, Loaded
+    from hotbed.scenarios import Choice
 
 ScenarioArgument = Annotated[
     Path, typer.Argument(metavar="SCENARIO", help="The scenario's .yaml file.")
@@ -55,35 +57,31 @@ def simulate(
     Ctrl-C ends the run early: the journal is whole up to there, the summary is marked partial.
     Example: hotbed simulate examples/tour.yaml --policy static --journal out/tour.jsonl.zst
     """
-    from hotbed import journals
     from hotbed.binding import bind
+    from hotbed.journals import writing
     from hotbed.scenarios import choice, load
+    from hotbed.study import resolved
 
-    with one_line_errors("simulate"):
-        loaded = load(scenario, sets or (), trace)
-        chosen = choice(loaded, policy)
-        run_seed = loaded.scenario.seed if seed is None else seed
-        bound = bind(loaded.scenario, loaded.folder, run_seed, chosen.residency)
-        for folder in filter(None, (journal and journal.parent, out)):
-            folder.mkdir(parents=True, exist_ok=True)
-        if journal is not None:
-            journals.check_name(journal)
-            journal.open("ab").close()
-    finished = _run(loaded, chosen, bound, journal)
-    values = _values(loaded, chosen, bound)
+    with ExitStack() as stack:
+        with one_line_errors("simulate"):
+            loaded = load(scenario, sets or (), trace)
+            chosen = choice(loaded, policy)
+            run_seed = loaded.scenario.seed if seed is None else seed
+            bound = bind(loaded.scenario, loaded.folder, run_seed, chosen.residency)
+            values = resolved(loaded, [chosen], [run_seed])
+            for folder in filter(None, (journal and journal.parent, out)):
+                folder.mkdir(parents=True, exist_ok=True)
+            write = None if journal is None else stack.enter_context(writing(journal))
+        finished = _run(chosen, bound, write, values)
     report = _report(finished, values, bound, out) if out is not None else None
     _say(finished, values, report, as_json)
     if finished.partial:
         raise typer.Exit(INTERRUPTED)
 
 
-def _values(loaded: "Loaded", chosen: "Choice", bound: "Bound") -> dict[str, Any]:
-    from hotbed.study import resolved
-
-    return resolved(loaded, [chosen], [bound.setup.seed])
-
-
-def _run(loaded: "Loaded", chosen: "Choice", bound: "Bound", journal: Path | None) -> "Finished":
+def _run(
+    chosen: "Choice", bound: "Bound", write: "Write | None", values: dict[str, Any]
+) -> "Finished":
     from hotbed.progress import bar
     from hotbed.running import run
 
@@ -93,8 +91,7 @@ def _run(loaded: "Loaded", chosen: "Choice", bound: "Bound", journal: Path | Non
             interrupt.check()
             advance(arrived, f"at {now:,.0f} s")
 
-        world = _values(loaded, chosen, bound) if journal is not None else None
-        return run(bound, chosen.policy, tick, journal, world)
+        return run(bound, chosen.policy, tick, write, values)
 
 
 def _report(finished: "Finished", values: dict[str, Any], bound: "Bound", out: Path) -> Path | None:

@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.synchronize import Event as Flag
@@ -20,7 +21,7 @@ import msgspec
 from fleet.journal import decode
 from hotbed.binding import bind
 from hotbed.interrupts import Interrupt, Stopped
-from hotbed.journals import reading
+from hotbed.journals import reading, writing
 from hotbed.running import run
 from hotbed.scenarios import Choice, Loaded
 from traces.collector import record_of
@@ -33,6 +34,10 @@ from traces.summary import Summary
 CODE = ("fleet", "policies", "sim", "traces", "hotbed")
 
 POLL_S = 0.2  # how often Ctrl-C is looked for
+
+
+class SeedError(ValueError):
+    """A seed with which the scenario cannot be run: a recipe may draw no request at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +118,24 @@ def stored(job: Job) -> Stored | None:
 
 
 def perform(job: Job, check: Callable[[], None]) -> bool:
-    """Make the run and keep it; False where `check` raised `Stopped`, and nothing is kept."""
+    """Make the run and keep it; False where `check` raised `Stopped`, and nothing is kept.
+
+    Raises SeedError.
+    """
     loaded, chosen = job.loaded, job.choice
-    bound = bind(loaded.scenario, loaded.folder, job.seed, chosen.residency)
+    try:
+        bound = bind(loaded.scenario, loaded.folder, job.seed, chosen.residency)
+    except ValueError as error:
+        raise SeedError(f"seed {job.seed}: {error}") from None
     job.result.parent.mkdir(parents=True, exist_ok=True)
-    part = job.journal.with_name(f"part-{job.journal.name}") if job.with_journal else None
-    finished = run(bound, chosen.policy, lambda arrived, now: check(), part)
+    part = job.journal.with_name(f"part-{job.journal.name}")
+    with ExitStack() as stack:
+        write = stack.enter_context(writing(part)) if job.with_journal else None
+        finished = run(bound, chosen.policy, lambda arrived, now: check(), write)
     if finished.partial:
+        part.unlink(missing_ok=True)
         return False
-    if part is not None:
+    if job.with_journal:
         part.replace(job.journal)
     kept = Stored(job.fingerprint, finished.summary, curves_of(finished.record))
     written = job.result.with_name(f"part-{job.result.name}")
@@ -133,7 +147,10 @@ def perform(job: Job, check: Callable[[], None]) -> bool:
 def sweep(
     jobs: Sequence[Job], workers: int, interrupt: Interrupt, done: Callable[[Job], None]
 ) -> None:
-    """Make every run that is not there. Returns early once `interrupt` is asked."""
+    """Make every run that is not there. Returns early once `interrupt` is asked.
+
+    Raises SeedError; what was finished by then is kept.
+    """
     missing = []
     for job in jobs:
         if stored(job) is None:

@@ -147,8 +147,9 @@ def test_dims_without_layers_are_refused_when_bytes_are_asked_for() -> None:
     assert adapters[0].bytes_of(8, 2) == 8 * 16 * 2 * 2
 
 
-def test_a_scenario_is_the_same_after_it_was_written_out() -> None:
-    scenario = parse(SMALL, "s")
+@pytest.mark.parametrize("more", ["", "adapters: {from_trace: {size: 1MB}}\n", "policy: static\n"])
+def test_a_scenario_is_the_same_after_it_was_written_out(more: str) -> None:
+    scenario = parse(SMALL + more, "s")
     assert Scenario.model_validate(scenario.model_dump(mode="json")) == scenario
 
 

@@ -20,7 +20,7 @@ models:
   - {name: solo, weights: 25.7GB, max_sequences: 4, max_adapters: 2}
 adapters: {from_trace: {ranks: [8, 16], dims: [[4096, 4096]], layers: 32}}
 workload:
-  synth: bursty
+  synth: poisson
   params: {rate_rps: 1, span_s: 60, adapters: {share: 0.4, per_base: 3}, tenants: {count: 4}}
 policy: serverlessllm
 variants:

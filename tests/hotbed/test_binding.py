@@ -46,9 +46,8 @@ def test_one_seed_binds_to_the_same_bytes_and_another_to_other_requests() -> Non
 
 def test_ids_are_dense_models_first_and_names_come_back() -> None:
     setup = bind(small(), HERE, 1).setup
-    assert [spec.id for spec in (*setup.models, *setup.adapters)] == list(
-        range(len(setup.models) + len(setup.adapters))
-    )
+    ids = [model.id for model in setup.models] + [adapter.id for adapter in setup.adapters]
+    assert ids == list(range(len(ids)))
     assert [model.name for model in setup.models] == ["opt-00", "opt-01", "solo"]
     assert [node.id for node in setup.nodes] == [0, 1]
 

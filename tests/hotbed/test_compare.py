@@ -114,7 +114,7 @@ def test_a_sweep_that_is_asked_to_stop_at_once_makes_nothing(tmp_path: Path) -> 
 
 def test_a_comparison_prints_a_table_and_writes_its_report(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["--policies", "serverlessllm,static", "--seeds", "2", "--jobs", "1", "--out", out]
+    words = ["--policies", "serverlessllm,static", "--seeds", "2", "--jobs", "1", "--out", str(out)]
     result = hotbed("compare", written(tmp_path), *words, "--set", SHORT[0])
     assert result.exit_code == 0, result.output
     for shown in ("serverlessllm", "static", "TTFT p99", str(out / "report.html"), "latency.png"):
@@ -128,6 +128,25 @@ def test_a_comparison_prints_a_table_and_writes_its_report(tmp_path: Path) -> No
     )
     assert said["policies"] == ["serverlessllm", "static"]
     assert {row["measure"]["path"] for row in said["rows"]} >= {"latency.ttft_s.p99"}
+
+
+def test_a_seed_that_draws_nothing_is_refused_and_the_others_are_kept(tmp_path: Path) -> None:
+    """At two requests in a minute one seed of a few has none."""
+    out = tmp_path / "out"
+    few = [
+        "--set",
+        "workload.params.rate_rps=0.03",
+        "--seeds",
+        "40",
+        "--jobs",
+        "1",
+        "--out",
+        str(out),
+    ]
+    message = refused("compare", written(tmp_path), "--policies", "static", *few)
+    assert "hotbed compare: seed " in message
+    assert "none came" in message
+    assert list(out.glob("runs/static/seed-*.json"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from fleet.journal import Entry, Header, decode, first_difference
 from hotbed.binding import Bound, bind
 from hotbed.interrupts import Stopped
-from hotbed.journals import reading
+from hotbed.journals import reading, writing
 from hotbed.running import run
 from policies.catalog import resolve
 from tests.hotbed.small import small
@@ -18,8 +18,8 @@ from traces.summary import Counts
 LONG = {"workload.params.rate_rps": "20"}
 
 
-def bound(seed: int = 1, **changes: str) -> Bound:
-    return bind(small(**changes), Path(), seed)
+def bound(**changes: str) -> Bound:
+    return bind(small(**changes), Path(), seed=1)
 
 
 def nothing(arrived: int, now: float) -> None:
@@ -47,7 +47,8 @@ def test_every_request_ends_and_every_gpu_second_has_a_cause() -> None:
 
 def test_a_journal_holds_the_run(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl.zst"
-    finished = run(bound(), {"recipe": "serverlessllm"}, nothing, path, {"seed": 1})
+    with writing(path) as write:
+        finished = run(bound(), {"recipe": "serverlessllm"}, nothing, write, {"seed": 1})
     header, entries = journal_of(path)
     assert len(entries) == finished.events
     assert header.policy == resolve("serverlessllm")
@@ -61,7 +62,8 @@ def test_a_journal_holds_the_run(tmp_path: Path) -> None:
 def test_one_seed_writes_one_journal_byte_for_byte(tmp_path: Path) -> None:
     paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     for path in paths:
-        run(bound(), {"recipe": "serverlessllm"}, nothing, path)
+        with writing(path) as write:
+            run(bound(), {"recipe": "serverlessllm"}, nothing, write)
     with reading(paths[0]) as left, reading(paths[1]) as right:
         difference = first_difference(left, right)
     assert difference is None, str(difference)
@@ -77,7 +79,8 @@ def test_a_stopped_run_leaves_a_whole_journal_and_what_was_done(tmp_path: Path) 
             raise Stopped
 
     one = bound(**LONG)
-    finished = run(one, {"recipe": "serverlessllm"}, stop_at_the_second, path)
+    with writing(path) as write:
+        finished = run(one, {"recipe": "serverlessllm"}, stop_at_the_second, write)
     _, entries = journal_of(path)
     assert finished.partial
     assert len(entries) == finished.events

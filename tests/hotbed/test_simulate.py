@@ -26,7 +26,7 @@ def test_json_says_what_was_run_and_what_came_of_it(tmp_path: Path) -> None:
     assert (said["policy"], said["resolved"]["seeds"], said["partial"]) == ("bare", [5], False)
     assert said["resolved"]["policies"]["bare"]["keep_alive"]["keep_alive_s"] == 5
     requests = said["summary"]["requests"]
-    assert requests["finished"] == requests["arrived"] > 0
+    assert requests.pop("arrived") == sum(requests.values()) > 0
 
 
 def test_the_same_command_says_the_same(tmp_path: Path) -> None:
