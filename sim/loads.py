@@ -97,8 +97,7 @@ class Loads:
         except simpy.Interrupt as interrupt:
             for transfer in load.moving:
                 transfer.cancel()
-            assert isinstance(interrupt.cause, End), "loads are interrupted from here only"
-            return interrupt.cause
+            return _why(interrupt)
         finally:
             del self._under_way[process]
         return End.DONE if load.outcome.fails_after_fraction is None else End.FAILED
@@ -151,3 +150,8 @@ class Loads:
             source.tier, self._noise, cards=cards, peer=peer
         )
         return cap / load.outcome.slow_factor
+
+
+def _why(interrupt: simpy.Interrupt) -> End:
+    assert isinstance(interrupt.cause, End), "loads are interrupted from here only"
+    return interrupt.cause
