@@ -17,6 +17,7 @@ from hotbed.interrupts import INTERRUPTED, interruptible
 from hotbed.simulate import JsonOption, ScenarioArgument, SetOption, TraceOption
 
 if TYPE_CHECKING:
+    from hotbed.scenarios import Loaded
     from hotbed.sweep import Job
     from traces.comparison import Run
     from traces.report import Study
@@ -52,27 +53,35 @@ def compare(
     the same command goes on from there.
     Example: hotbed compare examples/tour.yaml --policies serverlessllm,static --seeds 10 --out out
     """
-    from hotbed.binding import bind
-    from hotbed.scenarios import choices, load
-    from hotbed.study import resolved, study_of
-    from hotbed.sweep import jobs_of
+    from hotbed.scenarios import load
 
     with one_line_errors("compare"):
         loaded = load(scenario, sets or (), trace)
-        chosen = choices(loaded, policies)
         first = loaded.scenario.seed if seed is None else seed
-        all_seeds = list(range(first, first + seeds))
-        values = resolved(loaded, chosen, all_seeds)
-        # What is wrong with the scenario is said here once, not by every process.
-        metas = [
-            bind(loaded.scenario, loaded.folder, first, one.residency).requests.meta
-            for one in chosen
-        ]
-        _write_values(out, values)
-    study = study_of(values, metas[0], shlex.join(["hotbed", *sys.argv[1:]]))
-    todo = jobs_of(loaded, chosen, all_seeds, out / "runs", values)
+        study, todo = _prepared(loaded, policies, range(first, first + seeds), out)
     complete = _sweep(todo, jobs or _cores())
     _conclude(todo, study, out, as_json, complete)
+
+
+def _prepared(
+    loaded: "Loaded", policies: str | None, seeds: Sequence[int], out: Path
+) -> tuple["Study", list["Job"]]:
+    """What is to be run, written to run.json.
+
+    What is wrong with the scenario is said here once, not by every process. Raises what `bind`
+    and `choices` do.
+    """
+    from hotbed.binding import bind
+    from hotbed.scenarios import choices
+    from hotbed.study import resolved, study_of
+    from hotbed.sweep import jobs_of
+
+    chosen = choices(loaded, policies)
+    values = resolved(loaded, chosen, seeds)
+    bound = [bind(loaded.scenario, loaded.folder, seeds[0], one.residency) for one in chosen]
+    _write_values(out, values)
+    study = study_of(values, bound[0].requests.meta, shlex.join(["hotbed", *sys.argv[1:]]))
+    return study, jobs_of(loaded, chosen, seeds, out / "runs", values)
 
 
 def _cores() -> int:
