@@ -5,8 +5,8 @@ boundaries are nearly all the events there are: arrivals come sorted and need no
 bare one. At one moment engines come first, then the world, then the next arrival.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Calendar(simpy.Environment):
         self._arrivals: Iterator[Arrival] = iter(())
         self._arrival: Arrival | None = None
         self._arrival_at = inf
+        self.arrivals_over = True
 
     @property
     def armed(self) -> int:
@@ -55,11 +56,8 @@ class Calendar(simpy.Environment):
     def feed(self, arrivals: Iterable[Arrival]) -> None:
         """The workload, sorted by arrival. Read one at a time, so it may be a generator."""
         self._arrivals = iter(arrivals)
+        self.arrivals_over = False
         self._next_arrival()
-
-    @property
-    def arrivals_over(self) -> bool:
-        return self._arrival is None
 
     def arm(self, engine: "Served") -> None:
         """See that the engine is woken at its `next_at`. Entries that it passed by are stale."""
@@ -68,7 +66,7 @@ class Calendar(simpy.Environment):
             engine.armed_at = at
             if at != inf:
                 self._armed += 1
-                heapq.heappush(self._wakes, (at, self._armed, engine))
+                heappush(self._wakes, (at, self._armed, engine))
 
     def at(self, moment: float, then: Callable[[], None]) -> None:
         """Do it at that moment, after what is already planned for it.
@@ -80,7 +78,7 @@ class Calendar(simpy.Environment):
         happening.callbacks.append(lambda _: then())
         happening._ok = True
         happening._value = None
-        heapq.heappush(self._queue, (moment, NORMAL, next(self._eid), happening))
+        heappush(self._queue, (moment, NORMAL, next(self._eid), happening))
 
     def peek(self) -> float:
         """When the next event is; inf if there is none."""
@@ -88,32 +86,39 @@ class Calendar(simpy.Environment):
         return min(wake_at, self._arrival_at, super().peek())
 
     def step(self) -> None:
-        """Process the next event of any kind. Raises EmptySchedule when there is none."""
-        wakes = self._wakes
-        wake_at = wakes[0][0] if wakes else inf
-        world_at = self._queue[0][0] if self._queue else inf
-        if wake_at <= world_at and wake_at <= self._arrival_at:
-            if wake_at == inf:
-                raise EmptySchedule
-            engine = heapq.heappop(wakes)[2]
-            if wake_at == engine.armed_at:
-                engine.armed_at = inf
-                self._now = wake_at
-                self.on_wake(engine, wake_at)
-        elif world_at <= self._arrival_at:
-            super().step()
-        else:
-            self._arrive()
+        """Process wake-ups and arrivals up to SimPy's next event, and that event.
 
-    def _arrive(self) -> None:
-        arrival = self._arrival
-        assert arrival is not None, "it has a time"
-        self._now = self._arrival_at
-        self._next_arrival()
-        self.on_arrival(arrival)
+        Raises EmptySchedule when there is nothing more. One call sees many events, because a
+        call for each would be a good part of what they cost.
+        """
+        wakes, queue = self._wakes, self._queue
+        while True:
+            wake_at = wakes[0][0] if wakes else inf
+            world_at = queue[0][0] if queue else inf
+            arrival_at = self._arrival_at
+            if wake_at <= world_at and wake_at <= arrival_at:
+                if wake_at == inf:
+                    raise EmptySchedule
+                engine = heappop(wakes)[2]
+                if wake_at == engine.armed_at:
+                    engine.armed_at = inf
+                    self._now = wake_at
+                    self.on_wake(engine, wake_at)
+            elif arrival_at < world_at:
+                self._now = arrival_at
+                arrival = self._arrival
+                assert arrival is not None, "it has a time"
+                self._next_arrival()
+                self.on_arrival(arrival)
+            else:
+                return super().step()
 
     def _next_arrival(self) -> None:
-        self._arrival = next(self._arrivals, None)
-        at = inf if self._arrival is None else self._arrival.request.arrived_at
+        arrival = self._arrival = next(self._arrivals, None)
+        if arrival is None:
+            self.arrivals_over = True
+            self._arrival_at = inf
+            return
+        at = arrival.request.arrived_at
         assert at >= self._now, f"request arrives at {at}, before {self._now}: sort the workload"
         self._arrival_at = at

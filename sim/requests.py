@@ -11,6 +11,7 @@ from fleet import commands as c
 from fleet import events as e
 from fleet.domain import AdapterId, InstanceId, RequestId
 from sim.calendar import Arrival
+from sim.card import Card
 from sim.engine import NeverFits, NoRoom
 from sim.sequence import Sequence
 from sim.served import Served, Stream
@@ -26,16 +27,16 @@ class Requests:
         self.engines: dict[int, Served] = {}
         self.live: dict[int, Stream] = {}
         self._late = cluster.late
+        self._arm = cluster.env.arm
 
     def arrived(self, arrival: Arrival) -> None:
         request = arrival.request
         adapter = request.adapter
-        self.live[request.id] = Stream(
-            request.id,
-            request.prompt_tokens,
-            min(arrival.output_tokens, request.max_tokens),
-            self._rank(adapter) if adapter is not None else 0,
-        )
+        tokens = arrival.output_tokens
+        if tokens > request.max_tokens:
+            tokens = request.max_tokens
+        rank = 0 if adapter is None else self._rank(adapter)
+        self.live[request.id] = Stream(request.id, request.prompt_tokens, tokens, rank)
         if self.env.arrivals_over:
             self.cluster.drain()
         self.cluster.report(e.RequestArrived(request.arrived_at, request))
@@ -48,17 +49,22 @@ class Requests:
 
     def wake(self, engine: Served, at: float) -> None:
         ended = engine.wake(at)
-        self.arm(engine)
+        self._arm(engine)
+        if engine.card is not None:
+            self._arm_others(engine.card)
         for sequence in ended:
             self._finished(sequence, engine, at)
 
     def arm(self, engine: Served) -> None:
         """The engine's next boundary may have changed, and with it those of its card's others."""
-        self.env.arm(engine)
+        self._arm(engine)
         if engine.card is not None:
-            for other in engine.card.take_moved():
-                assert isinstance(other, Served)
-                self.env.arm(other)
+            self._arm_others(engine.card)
+
+    def _arm_others(self, card: Card) -> None:
+        for other in card.take_moved():
+            assert isinstance(other, Served)
+            self._arm(other)
 
     def close(self, engine: Served) -> None:
         """The engine is gone; what its requests had streamed is known to the driver."""
@@ -109,11 +115,13 @@ class Requests:
         """Into the engine's queue."""
         assert stream.engine is None, f"request {stream.request} runs on two engines"
         try:
-            engine.add(self.env.now, stream)
+            engine.add(self.env._now, stream)
         except NeverFits:
             return self.fail(stream, engine.instance, "does_not_fit")
         stream.engine = engine
-        self.arm(engine)
+        self._arm(engine)
+        if engine.card is not None:
+            self._arm_others(engine.card)
 
     def reject(self, command: c.Reject) -> None:
         self.live.pop(command.request, None)
@@ -198,7 +206,7 @@ def finished(stream: Stream, instance: InstanceId, now: float) -> e.RequestFinis
     return e.RequestFinished(
         now,
         stream.command,
-        RequestId(stream.request),
+        stream.request,  # type: ignore[arg-type]
         instance,
         stream.scheduled_at,
         stream.first_token_at,
