@@ -6,6 +6,7 @@ Costs are seconds of service taken from others, so that stopping, preempting and
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,9 @@ class Fixed:
 
     def mark(self, taken: Sequence[Way]) -> Hashable:
         return None
+
+    def at_least_s(self, victims: Sequence[Instance], fewest: int, taken: Sequence[Way]) -> float:
+        return sum(nsmallest(fewest, (self.ways[v.id].cost_s for v in victims)))
 
 
 def whole_cards(model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:

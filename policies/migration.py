@@ -1,41 +1,22 @@
 """Making room by live migration: victims, and targets for what runs on them, chosen together."""
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from heapq import nsmallest
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from fleet.cards import pick
 from fleet.commands import By, Command, Migrate, StartInstance, StopInstance
-from fleet.domain import InstanceId, ModelSpec, NodeId, Part, Shard
-from fleet.holders import Flight, Instance
+from fleet.domain import ModelSpec, NodeId, Part, Tier
+from fleet.holders import Instance
 from fleet.plans import UNNUMBERED, Plan, Step, Steps, planned
 from fleet.policy import Clearing
 from fleet.view import View
-from policies.clearing import Leave, clearable, clearing, idle_cost_s, stop_s, whole_cards
-from policies.placement import load_s, nearest
+from policies.clearing import clearable, clearing, stop_s, whole_cards
+from policies.targets import Move, Targets
 from policies.victims import Found, Search, Way
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Migrate all `requests` of an instance to a ready one (`to`), or to one started on `shard`.
-
-    `cost_s` = wait_s + load_s + resume_s, plus what loads on the same node put on each other.
-    """
-
-    cost_s: float
-    node: NodeId
-    requests: int
-    resume_s: float
-    wait_s: float = 0.0  # until the loads that the target node has begun are over
-    load_s: float = 0.0
-    to: Instance | None = None
-    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +41,7 @@ class MigrateVictims:
         if found is None:
             return None
         steps: list[Step[Command]] = []
-        for victim, way in sorted(found, key=_load_s):  # the order that `free_at` counts on
+        for victim, way in sorted(found, key=lambda f: -_tier(f[0], f[1], view)):
             first = len(steps)
             if isinstance(way, Move):
                 steps += self._move(victim, way, first, view)
@@ -87,7 +68,8 @@ class MigrateVictims:
 def cheapest_moves(node: NodeId, model: ModelSpec, view: View) -> Found | None:
     """The victims and ways with the least sum of costs that free the model's share on the node."""
     victims = [i for i in clearable(node, model, view) if movable(i)]
-    targets = Targets(node, len(victims), view)
+    parts = any(isinstance(v.model.need, Part) for v in victims)
+    targets = Targets(node, len(victims), view, parts)
     alone_s = {v.id: min((w.cost_s for w in targets.of(v, ())), default=inf) for v in victims}
     victims = sorted(
         (v for v in victims if alone_s[v.id] < inf), key=lambda v: (alone_s[v.id], v.id)
@@ -117,107 +99,9 @@ def moved_after_s(ways: Sequence[Way]) -> float:
     return longest_s
 
 
-def _load_s(chosen: tuple[Instance, Way]) -> float:
-    way = chosen[1]
-    return way.load_s if isinstance(way, Move) else 0.0
-
-
-@dataclass(slots=True)
-class Targets:
-    """Where the requests of a victim could go, given what other victims have taken.
-
-    Each victim keeps its `most` cheapest targets, as many as there are victims: of so many the
-    others leave one untouched, which is no dearer than any target beyond them.
-    """
-
-    away_from: NodeId
-    most: int
-    view: View
-    _alone: dict[InstanceId, list[Move]] = field(default_factory=dict)
-
-    def of(self, victim: Instance, taken: Sequence[Way]) -> list[Way]:
-        if not victim.load:
-            return [Leave(idle_cost_s(victim, self.view))]
-        alone = self._alone.get(victim.id)
-        if alone is None:
-            found = [*self._ready(victim), *self._new(victim)]
-            alone = self._alone[victim.id] = nsmallest(self.most, found, key=lambda w: w.cost_s)
-        moves = [w for w in taken if isinstance(w, Move)]
-        ways = [way for move in alone for way in self._given(victim, move, moves)]
-        return sorted(ways, key=lambda w: w.cost_s)
-
-    def mark(self, taken: Sequence[Way]) -> Hashable:
-        """Slots taken of ready instances; cards taken, and loads begun, of nodes."""
-        return tuple(
-            sorted(
-                (w.node, -1 if w.to is None else w.to.id, w.requests if w.to is not None else 0)
-                + ((w.shard.gpus, w.shard.gpu_bytes, w.load_s) if w.shard is not None else ())
-                for w in taken
-                if isinstance(w, Move)
-            )
-        )
-
-    def _ready(self, victim: Instance) -> Iterator[Move]:
-        """Ready instances with slots for all its requests: enough of each kind, no more."""
-        flights = list(victim.running.values())
-        seen: dict[str, int] = {}
-        for other in self.view.ready(victim.model.id):
-            if other.load + len(flights) > other.slots:
-                return  # least loaded first, and all have as many slots
-            kind = self.view.node(other.node).kind
-            if other.node != self.away_from and seen.get(kind, 0) < self.most:
-                seen[kind] = seen.get(kind, 0) + 1
-                resume_s = self._resume_s(flights, other.node)
-                yield Move(resume_s, other.node, len(flights), resume_s, to=other)
-
-    def _new(self, victim: Instance) -> Iterator[Move]:
-        """The nodes with room where the victim's requests would run again first, q included."""
-        view = self.view
-        fits = view.nodes.fits(victim.model.need)
-        fits[self.away_from] = False
-        if not fits.any():
-            return
-        flights = list(victim.running.values())
-        by_kind_s = np.array([self._resume_s(flights, e.id) for e in view.nodes.examples])
-        resume_s = by_kind_s[view.nodes.example_of]
-        wait_s = np.maximum(view.nodes.loading_until - view.now, 0.0)
-        alone_s = load_s(victim.model, view)
-        cost_s = wait_s + alone_s + resume_s
-        for node in nearest(fits, cost_s, self.most):
-            each = (float(column[node]) for column in (cost_s, resume_s, wait_s, alone_s))
-            total_s, resumed_s, waited_s, loaded_s = each
-            yield Move(total_s, NodeId(node), len(flights), resumed_s, waited_s, loaded_s)
-
-    def _resume_s(self, flights: list[Flight], node: NodeId) -> float:
-        return sum(self.view.resume_s(f, node) for f in flights)
-
-    def _given(self, victim: Instance, move: Move, taken: list[Move]) -> Iterator[Move]:
-        """The move beside those taken. On one node, loads go shortest first.
-
-        Sorted so, loads l end after sum(l_i) + sum over pairs of min(l_i, l_j) seconds in all.
-        """
-        if move.to is not None:
-            used = sum(w.requests for w in taken if w.to is move.to)
-            if move.to.load + used + move.requests <= move.to.slots:
-                yield move
-            return
-        here = [w for w in taken if w.shard is not None and w.node == move.node]
-        behind_s = sum(min(move.load_s, w.load_s) for w in here)
-        for shard in self._shards(victim, move.node, here):
-            yield replace(move, cost_s=move.cost_s + behind_s, shard=shard)
-
-    def _shards(self, victim: Instance, node: NodeId, here: list[Move]) -> Iterator[Shard]:
-        """Cards for it: the first whole ones, or one card of each amount of free memory."""
-        free = list(self.view.nodes.free_bytes[node])
-        for way in here:
-            assert way.shard is not None, "only loads are counted here"
-            for gpu in way.shard.gpus:
-                free[gpu] -= way.shard.gpu_bytes
-        need = victim.model.need
-        if not isinstance(need, Part):
-            shard = pick(self.view.node(node), free, need)
-            if shard is not None:
-                yield shard
-            return
-        for free_bytes in sorted({b for b in free if b >= need.gpu_bytes}):
-            yield Shard(node, (free.index(free_bytes),), need.gpu_bytes)
+def _tier(victim: Instance, way: Way, view: View) -> Tier:
+    """Where its load reads from. The nearest first: the room that a load takes in a node's caches
+    as a plan begins could else be that of a copy that a later load of the plan reads."""
+    if isinstance(way, Move) and way.shard is not None:
+        return view.source(victim.model.id, way.shard.node).tier
+    return Tier.GPU

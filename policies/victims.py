@@ -32,6 +32,12 @@ class Ways(Protocol):
     def mark(self, taken: Sequence[Way]) -> Hashable:
         """What of the taken ways bears on the ways still to come: equal marks, equal futures."""
 
+    def at_least_s(self, victims: Sequence[Instance], fewest: int, taken: Sequence[Way]) -> float:
+        """A lower bound on the cost of so many of the victims going, beside the taken ways."""
+
+
+#: Sums of the same numbers in another order differ by less.
+SLACK_S = 1e-9
 
 Found: TypeAlias = list[tuple[Instance, Way]]
 
@@ -41,8 +47,9 @@ class Search:
     """One search on one node.
 
     `victims` are tried in their order, and `alone_s` has the cost of each one's cheapest way. A
-    branch is cut when what it has cost, plus a lower bound on what freeing the rest must cost
-    (`at_least_s`), does not beat the best, or when the same state was reached more cheaply. The
+    branch is cut when what it has cost, plus a lower bound on what freeing the rest must cost, does
+    not beat the best, or when the same state was reached more cheaply. A cheap bound counts cards
+    (`at_least_s`); where it does not cut, the ways' own one counts targets, once a state. The
     result is exact unless `most_visits` ran out; then it is the cheapest seen, still legal.
     """
 
@@ -68,27 +75,46 @@ class Search:
         if pick(self.node, free, self.share) is not None:
             self.best_s, self.best = cost_s, list(self._taken)
             return
-        if i == len(self.victims) or self._is_cut(i, free, cost_s):
+        least_s = cost_s + at_least_s(self.node, self.share, free, self.victims[i:], self.alone_s)
+        taken = [way for _, way in self._taken]
+        if self._is_cut(least_s) or self._is_seen((i, *free, self.ways.mark(taken)), cost_s):
+            return
+        bounded = self.best_s < inf
+        if bounded and self._is_hopeless(i, free, cost_s, taken):
             return
         victim = self.victims[i]
         without = freed(free, victim, self.node)
-        for way in self.ways.of(victim, [w for _, w in self._taken]):
-            if cost_s + way.cost_s >= self.best_s or self.visits >= self.most_visits:
+        for way in self.ways.of(victim, taken):
+            if cost_s + way.cost_s >= self.best_s:
                 break  # ways come cheapest first
             self._taken.append((victim, way))
             self._visit(i + 1, without, cost_s + way.cost_s)
             self._taken.pop()
+            if self.visits >= self.most_visits or self._is_cut(least_s):
+                return
+            if not bounded and self._is_hopeless(i, free, cost_s, taken):
+                return
+            bounded = True
         self._visit(i + 1, free, cost_s)
 
-    def _is_cut(self, i: int, free: list[int], cost_s: float) -> bool:
-        least_s = at_least_s(self.node, self.share, free, self.victims[i:], self.alone_s)
-        if least_s == inf or cost_s + least_s >= self.best_s:
-            return True
-        mark = i, tuple(free), self.ways.mark([w for _, w in self._taken])
+    def _is_cut(self, least_s: float) -> bool:
+        return least_s == inf or least_s >= self.best_s - SLACK_S
+
+    def _is_seen(self, mark: Hashable, cost_s: float) -> bool:
+        """Whether the same state was reached at no more cost."""
         if self._seen.get(mark, inf) <= cost_s:
             return True
         self._seen[mark] = cost_s
         return False
+
+    def _is_hopeless(self, i: int, free: list[int], cost_s: float, taken: Sequence[Way]) -> bool:
+        if self.best_s == inf:
+            return False
+        left = self.victims[i:]
+        most = sorted((len(held_on(v, self.node)) for v in left), reverse=True)
+        short = cards_short(self.node, self.share, free)
+        fewest = next(n for n in range(len(left) + 1) if sum(most[:n]) >= short)
+        return self._is_cut(cost_s + self.ways.at_least_s(left, fewest, taken))
 
 
 def at_least_s(
@@ -103,9 +129,8 @@ def at_least_s(
     The cost of a victim is spread over its cards (no more of them than are short), each card is
     freed by the cheapest fraction of what lies on it, and the cheapest cards are counted.
     """
-    wanted = node.gpu_bytes if isinstance(share, Whole) else share.gpu_bytes
-    cards = share.gpus if isinstance(share, Whole) else 1
-    short = cards - sum(bytes_ >= wanted for bytes_ in free)
+    wanted = wanted_bytes(node, share)
+    short = cards_short(node, share, free)
     if short <= 0:
         return 0.0
     on_card: list[list[tuple[float, int]]] = [[] for _ in free]
@@ -118,6 +143,17 @@ def at_least_s(
     )
     cheapest = sorted(prices)[:short]
     return sum(cheapest) if len(cheapest) == short else inf
+
+
+def wanted_bytes(node: NodeSpec, share: Share) -> int:
+    """Free bytes that a card of the share must have."""
+    return node.gpu_bytes if isinstance(share, Whole) else share.gpu_bytes
+
+
+def cards_short(node: NodeSpec, share: Share, free: Sequence[int]) -> int:
+    """How many more cards must come free for the share."""
+    cards = share.gpus if isinstance(share, Whole) else 1
+    return cards - sum(free_bytes >= wanted_bytes(node, share) for free_bytes in free)
 
 
 def cover_s(held: Iterable[tuple[float, int]], short_bytes: int) -> float:

@@ -1,7 +1,5 @@
 """Random crowded fleets: one node to clear, others that may take what runs there."""
 
-from typing import Any
-
 from hypothesis import strategies as st
 
 from fleet.domain import NodeId, Share, Tier, Whole
@@ -45,13 +43,13 @@ def crowds(draw: st.DrawFn) -> Bench:
 
 
 def crowd(draw: st.DrawFn, bench: Bench, on: int) -> None:
-    spec: Any = draw(st.sampled_from(CROWD))
+    spec = draw(st.sampled_from(CROWD))
     requests = min(spec.max_sequences, draw(st.sampled_from([1, 1, 1, 2, 0])))
     bench.run(spec.id, on, requests, prompt=draw(st.sampled_from([0, 10, 300])))
 
 
 def draw_copies(draw: st.DrawFn, nodes: int) -> list[tuple[int, int, Tier]]:
-    copies = []
+    copies: list[tuple[int, int, Tier]] = []
     for spec in CROWD:
         for on in range(nodes):
             tier = draw(tiers)
