@@ -1,13 +1,17 @@
 """Adapters on instances: how one gets a slot, and what must leave it first."""
 
+from typing import TypeVar
+
 from fleet.backoff import Backoff
 from fleet.commands import AttachAdapter, DetachAdapter
-from fleet.domain import AdapterId, Place
+from fleet.domain import AdapterId, InstanceId, Place
 from fleet.holders import Instance
 from fleet.plans import UNNUMBERED, Plan, Step, Steps
 from fleet.policy import Policy
 from fleet.state import State
 from fleet.view import View
+
+Id = TypeVar("Id", AdapterId, InstanceId)
 
 
 class Adapters:
@@ -18,7 +22,9 @@ class Adapters:
         self.policy = policy
         self.view = view
         self.backoff = Backoff()
-        self.under_way: dict[AdapterId, int] = {}  # attaches planned or running, by adapter
+        # Attaches planned or running, by adapter and by instance.
+        self.under_way: dict[AdapterId, int] = {}
+        self._into: dict[InstanceId, int] = {}
 
     def plan(self, instance: Instance, adapter: AdapterId) -> Plan | None:
         """Detach what must go, then attach; None if it is under way, resting, or has no slot."""
@@ -42,9 +48,23 @@ class Adapters:
         first: Plan = Steps(tuple(Step(c) for c in leaving), self.state.now)
         return first.then(attach, self.state.now + load_s)
 
-    def count(self, adapter: AdapterId, by: int) -> None:
-        left = self.under_way.get(adapter, 0) + by
-        if left:
-            self.under_way[adapter] = left
-        else:
-            self.under_way.pop(adapter, None)
+    def attaching(self, instance: Instance) -> bool:
+        """Whether an adapter is on its way to it: somebody waits for that, so it is not idle."""
+        return instance.id in self._into
+
+    def begun(self, command: AttachAdapter) -> None:
+        count(self.under_way, command.adapter, 1)
+        count(self._into, command.instance, 1)
+
+    def ended(self, command: AttachAdapter) -> None:
+        count(self.under_way, command.adapter, -1)
+        count(self._into, command.instance, -1)
+
+
+def count(table: dict[Id, int], key: Id, by: int) -> None:
+    """Add to a count that is left out of its table at zero."""
+    left = table.get(key, 0) + by
+    if left:
+        table[key] = left
+    else:
+        del table[key]

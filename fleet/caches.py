@@ -74,7 +74,7 @@ class Caches:
 
     def use(self, node: NodeId, tier: Tier, entry: Entry) -> None:
         pool = self.state.pool(node, tier)
-        pool.touch(entry, self.state.now, self._cost_s(entry.artifact, node, tier))
+        pool.touch(entry, self.state.now, self._cost_s(entry, node, tier))
         self.policy.retention.used(pool, entry, self.view)
 
     def _clear(self, loading: Loading, pool: Pool, need: int, node: NodeId) -> bool:
@@ -139,11 +139,13 @@ class Caches:
             return None
         return self.state.pool(place.node, place.tier).entries.get(artifact)
 
-    def _cost_s(self, artifact: ArtifactId, node: NodeId, tier: Tier) -> float:
+    def _cost_s(self, entry: Entry, node: NodeId, tier: Tier) -> float:
         """Believed seconds to bring the copy back from the next tier that holds it."""
         spec = self.view.node(node)
         pools = self.state.pools[node]
-        source = Tier.SSD if tier is Tier.DRAM and pools[Tier.SSD].has(artifact) else Tier.REMOTE
+        source = (
+            Tier.SSD if tier is Tier.DRAM and pools[Tier.SSD].has(entry.artifact) else Tier.REMOTE
+        )
         links = spec.links
         b = links.ssd_bytes_per_s if source is Tier.SSD else links.remote_bytes_per_s
-        return self.state.size(artifact) / b
+        return entry.size / b

@@ -108,7 +108,7 @@ class Capacity:
 
     def rest(self, instance: Instance) -> None:
         """An instance is idle or asleep: ask how long it may stay so."""
-        if not resting(instance):
+        if not self._rests(instance):
             return
         rest = self.policy.keep_alive.rest(instance, self.view)
         if rest is None:
@@ -127,7 +127,7 @@ class Capacity:
         if instance is None:
             return
         instance.rest_timer_at = math.inf
-        if not resting(instance) or instance.rest_at == math.inf:
+        if not self._rests(instance) or instance.rest_at == math.inf:
             return
         if self.state.now + TIMER_SLACK_S < instance.rest_at:
             self._set_rest_timer(instance)
@@ -151,7 +151,7 @@ class Capacity:
         number = self.orders.number()
         self.orders.out.append(SetTimer(number, f"idle/{instance.id}", instance.rest_at))
 
-
-def resting(instance: Instance) -> bool:
-    idle = instance.phase is Phase.READY and not instance.load
-    return idle or instance.phase is Phase.ASLEEP
+    def _rests(self, instance: Instance) -> bool:
+        if instance.phase is Phase.READY:
+            return not instance.load and not self.execution.adapters.attaching(instance)
+        return instance.phase is Phase.ASLEEP

@@ -131,6 +131,8 @@ class Execution:
         assert not instance.inbound, f"instance {instance.id} awaits a migration"
         if instance.phase is Phase.READY:
             self.state.enter(instance, Phase.DRAINING)
+            if self.state.serving[instance.model.id].lanes.waiting:
+                self.orders.scale[instance.model.id] = None  # who waits for it needs another
         instance.step = step
         return command
 
@@ -139,6 +141,7 @@ class Execution:
         instance = self.state.instances[command.instance]
         assert instance.phase is Phase.READY, "only a ready instance can sleep"
         assert not instance.load, "an instance with work cannot sleep"
+        assert not self.adapters.attaching(instance), "nor can one that loads an adapter"
         self.state.enter(instance, Phase.DRAINING)
         instance.step = step
         loading = Loading()
@@ -165,7 +168,7 @@ class Execution:
         return command
 
     def _prepare_attach(self, step: StepId, command: AttachAdapter) -> Command:
-        self.adapters.count(command.adapter, 1)
+        self.adapters.begun(command)
         loading = Loading()
         self.loadings[step] = loading
         instance = self.state.instances.get(command.instance)
@@ -216,12 +219,12 @@ class Execution:
 
     def _assert_covered(self, instance: Instance) -> None:
         owed = dict.fromkeys(instance.claim.missing, 0)
-        for other in self.state.on_node[instance.node].values():
-            if other.promised_to is instance.claim:
-                for shard in other.shards:
-                    for gpu in shard.gpus:
-                        if (shard.node, gpu) in owed:
-                            owed[shard.node, gpu] += shard.gpu_bytes
+        for node, gpu in owed:
+            for other in self.state.on_node[node].values():
+                if other.promised_to is instance.claim:
+                    owed[node, gpu] += sum(
+                        s.gpu_bytes for s in other.shards if s.node == node and gpu in s.gpus
+                    )
         for card, missing in instance.claim.missing.items():
             assert owed[card] >= missing, f"the plan does not free card {card} for its instance"
 
@@ -249,8 +252,7 @@ class Execution:
                 if not self.moves.preempt(step, command):
                     self.done(step)
             case Sleep():
-                self.state.enter(self.state.instances[command.instance], Phase.SLEEPING)
-                self.orders.give(command, step)
+                self._let_out_sleep(step, command)
             case AttachAdapter():
                 self._let_out_attach(step, command)
             case _:
@@ -260,11 +262,18 @@ class Execution:
         instance = self.state.instances.get(command.instance)
         if instance is None:
             self.done(step)
-        elif instance.load:
-            instance.stop_step = step  # held back until its last request ends
+        elif instance.load or self.adapters.attaching(instance):
+            instance.stop_step = step  # held back until its last request or attach ends
         else:
             self.state.enter(instance, Phase.STOPPING)
             self.orders.give(command, step)
+
+    def _let_out_sleep(self, step: StepId, command: Sleep) -> None:
+        instance = self.state.instances.get(command.instance)
+        if instance is None:
+            return self.gone(step)
+        self.state.enter(instance, Phase.SLEEPING)
+        self.orders.give(command, step)
 
     def _let_out_migrate(self, step: StepId, command: Migrate) -> None:
         given = self.moves.migrate(step, command)
@@ -275,10 +284,14 @@ class Execution:
 
     def _let_out_attach(self, step: StepId, command: AttachAdapter) -> None:
         """A new instance's slot is taken here; otherwise it was when the plan began."""
-        instance = self.state.instances[command.instance]
+        instance = self.state.instances.get(command.instance)
+        if instance is None:
+            self.failed(step, command)
+            return
         if command.adapter not in instance.adapters:
             if instance.adapters.free < 1:
-                return self.failed(step, command)
+                self.failed(step, command)
+                return
             instance.adapters.add(command.adapter, 1, self.state.now)
             source = self.view.source(command.adapter, instance.node)
             self.caches.pin(self.loadings[step], command.adapter, source)
@@ -286,8 +299,10 @@ class Execution:
         self.orders.give(command, step)
 
     def slot_freed(self, instance: Instance) -> None:
-        """A request left: a draining instance may stop, an idle one is on the agenda."""
-        if instance.load:
+        """A request left or an adapter came: others may be served, or it may stop or rest."""
+        if self.state.serving[instance.model.id].lanes.waiting:
+            self.orders.serve[instance.model.id] = None
+        if instance.load or self.adapters.attaching(instance):
             return
         if instance.phase is Phase.READY:
             self.orders.rest[instance.id] = instance
@@ -309,14 +324,23 @@ class Execution:
             self.caches.finish(loading)
         self.done(step)
 
-    def failed(self, step: StepId, command: Command) -> None:
-        """A step failed: undo it, and every step of its plan that was not let out."""
-        never = self.runner.failed(step)
-        self._undo(step, command)
-        for other, given_up in never:
-            if other != step:
-                self._undo(other, given_up)
+    def gone(self, step: StepId) -> None:
+        """A sleeper was lost on its way: its cards are free all the same, its copy never came."""
+        loading = self.loadings.pop(step, None)
+        if loading is not None:
+            self.caches.abort(loading)
+        self.done(step)
+
+    def failed(self, step: StepId, command: Command) -> list[Command]:
+        """A step failed: undo it, and every step of its plan that was not let out.
+
+        Returns what was undone.
+        """
+        undone = [(step, command), *((s, c) for s, c in self.runner.failed(step) if s != step)]
+        for other, given_up in undone:
+            self._undo(other, given_up)
         self.orders.capacity = True
+        return [given_up for _, given_up in undone]
 
     def _undo(self, step: StepId, command: Command) -> None:
         loading = self.loadings.pop(step, None)
@@ -361,13 +385,16 @@ class Execution:
             self.orders.scale[instance.model.id] = None
 
     def _undo_attach(self, command: AttachAdapter) -> None:
-        self.adapters.count(command.adapter, -1)
+        self.adapters.ended(command)
         instance = self.state.instances.get(command.instance)
         if instance is not None:
             entry = instance.adapters.entries.get(command.adapter)
             if entry is not None:
                 instance.adapters.remove(entry)
-            self.orders.serve[instance.model.id] = None
+            self.slot_freed(instance)
+        spec = self.state.adapters.get(command.adapter)
+        if spec is not None:  # who waits for it may have it elsewhere
+            self.orders.serve[spec.model] = None
 
     def _keep_adapter(self, command: DetachAdapter) -> None:
         instance = self.state.instances.get(command.instance)

@@ -122,16 +122,17 @@ class Reports:
 
     def adapter_attached(self, event: e.AdapterAttached) -> None:
         opened = self.orders.close(event.command)
-        if opened is None:
+        if opened is None or not isinstance(opened.command, AttachAdapter):
             return
         instance = self.state.instances[event.instance]
         entry = instance.adapters.entries[event.adapter]
         entry.stay = Stay.HERE
         instance.adapters.touch(entry, event.at, event.load_s)
-        self.execution.adapters.count(event.adapter, -1)
+        self.execution.adapters.ended(opened.command)
         self.execution.adapters.backoff.succeeded(event.adapter)
         self.orders.serve[instance.model.id] = None
         self._finish(opened)
+        self.execution.slot_freed(instance)
 
     def adapter_detached(self, event: e.AdapterDetached) -> None:
         opened = self.orders.close(event.command)
@@ -171,9 +172,10 @@ class Reports:
                 target = flight.move.target
                 self.moves.undo(flight.move)
                 self.execution.slot_freed(target)
-        self._back_off(command)
-        if opened.step is not None:
-            self.execution.failed(opened.step, command)
+        # What the step was for rests too, or a drop that fails would be tried for ever.
+        failed = [command] if opened.step is None else self.execution.failed(opened.step, command)
+        for one in failed:
+            self._back_off(one)
         return None
 
     def _back_off(self, command: Command) -> None:
@@ -216,7 +218,8 @@ class Reports:
     def lose_node(self, node: NodeId) -> list[Flight]:
         """A node died, and with it every instance that has a shard there, and its copies."""
         flights = []
-        for instance in list(self.state.on_node[node].values()):
+        # First those still planned: their plans must not go on with what the others leave.
+        for instance in sorted(self.state.on_node[node].values(), key=_is_let_out):
             if instance.id in self.state.instances:
                 flights += self.lose_instance(instance)
         for opened in [o for o in self.orders.open.values() if _lies_on(o.command, node)]:
@@ -251,7 +254,7 @@ class Reports:
             entry.pins -= 1
         instance.pinned.clear()
         wasted = wasted or instance.phase in PENDING
-        planned = instance.step if instance.phase is Phase.PLANNED else None
+        planned = None if _is_let_out(instance) else instance.step
         self.state.remove_instance(instance, Cause.WASTED if wasted else None)
         self.orders.capacity = True
         self.orders.scale[instance.model.id] = None
@@ -264,10 +267,18 @@ class Reports:
         """What was lost cannot answer: leaving it is done, anything else on it has failed."""
         if opened.step is None:
             return
-        if isinstance(opened.command, StopInstance | Sleep | DetachAdapter | Drop):
-            self.execution.finish(opened.step)
-        else:
-            self.execution.failed(opened.step, opened.command)
+        match opened.command:
+            case StopInstance() | DetachAdapter():
+                self.execution.finish(opened.step)
+            case Sleep():
+                self.execution.gone(opened.step)
+            case command:
+                self.execution.failed(opened.step, command)
+
+
+def _is_let_out(instance: Instance) -> bool:
+    """False if the command that starts or wakes it may still be held back by its plan."""
+    return instance.phase not in (Phase.PLANNED, Phase.WAKING)
 
 
 def _lies_on(command: Command, node: NodeId) -> bool:

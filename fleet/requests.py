@@ -95,7 +95,9 @@ class Requests:
             else:
                 lanes.set_aside(lane)
         lanes.restore()
-        if not lanes.waiting:
+        if lanes.waiting:
+            self.orders.scale[model] = None  # what is ready was not enough
+        else:
             self.state.needs.remove(model)
 
     def _send(self, flight: Flight) -> bool:
@@ -162,7 +164,7 @@ class Requests:
         if flight.leaving:
             self._end(flight, flight.leaving)
         else:
-            self._wait(flight, self.state.serving[flight.request.model], front=True)
+            self._wait_again(flight)
 
     def migrated(self, event: e.Migrated) -> None:
         moved = self.moves.migrated(event)
@@ -188,7 +190,18 @@ class Requests:
             elif flight.attempts >= self.limits.max_attempts:
                 self._end(flight, "too_many_attempts")
             else:
-                self._wait(flight, self.state.serving[flight.request.model], front=True)
+                self._wait_again(flight)
+
+    def _wait_again(self, flight: Flight) -> None:
+        """Back to the queue, unless what it asks for was removed while it ran."""
+        request = flight.request
+        serving = self.state.serving[request.model]
+        if serving.removed:
+            self._end(flight, "model_removed")
+        elif request.adapter is not None and request.adapter not in self.state.adapters:
+            self._end(flight, "adapter_removed")
+        else:
+            self._wait(flight, serving, front=True)
 
     def _over(self, flight: Flight, instance: Instance) -> None:
         del self.state.flights[flight.request.id]

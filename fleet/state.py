@@ -167,8 +167,8 @@ class State:
         self.enter(instance, Phase.STOPPING)
         self.release(instance)
         del self.instances[instance.id]
-        for shard in instance.shards:
-            del self.on_node[shard.node][instance.id]
+        for node in {shard.node for shard in instance.shards}:
+            del self.on_node[node][instance.id]
 
     def _receiver(self, claim: Claim | None) -> Holder | None:
         if claim is None or claim.closed:

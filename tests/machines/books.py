@@ -37,6 +37,7 @@ class Engine:
         self.model = command.model
         self.shards = command.shards
         self.phase = "loading"  # ready, stopping, sleeping, asleep, waking
+        self.holds = True  # its cards; not from when it slept to when it is to wake
         self.running: set[RequestId] = set()
         self.slots: dict[AdapterId, str] = {}  # attaching, attached or detaching
         self.copy: Copy | None = None  # what a level 1 sleeper lies on
@@ -62,9 +63,8 @@ class Books:
         self.nodes: dict[NodeId, NodeSpec] = {n.id: n for n in setup.nodes}
         self.models: dict[ModelId, ModelSpec] = {m.id: m for m in setup.models}
         self.adapters: dict[AdapterId, AdapterSpec] = {a.id: a for a in setup.adapters}
-        self.sizes: dict[ArtifactId, int] = {
-            a.id: a.weight_bytes for a in (*setup.models, *setup.adapters)
-        }
+        self.sizes: dict[ArtifactId, int] = {m.id: m.weight_bytes for m in setup.models}
+        self.sizes |= {a.id: a.weight_bytes for a in setup.adapters}
         self.engines: dict[InstanceId, Engine] = {}
         self.seen: set[InstanceId] = set()
         self.jobs: dict[RequestId, Job] = {}
@@ -203,6 +203,7 @@ class Books:
         engine = self.engines[command.instance]
         assert engine.phase == "asleep"
         engine.phase = "waking"
+        engine.holds = True
         self.open[command.id] = command
         self._assert_cards(engine.shards)
         self._assert_readable(engine.model, command.source)
@@ -232,7 +233,7 @@ class Books:
     def _assert_cards(self, shards: Iterable[Shard]) -> None:
         held: Counter[tuple[NodeId, int]] = Counter()
         for engine in self.engines.values():
-            if engine.phase != "asleep":
+            if engine.holds:
                 for shard in engine.shards:
                     for gpu in shard.gpus:
                         held[shard.node, gpu] += shard.gpu_bytes

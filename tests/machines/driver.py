@@ -251,6 +251,7 @@ class HandDriver:
         if self._close(event.command, came=True):
             engine = self.books.engines[event.instance]
             engine.phase = "asleep"
+            engine.holds = False
             engine.slots.clear()
 
     def _stopped(self, event: e.InstanceStopped) -> None:
@@ -299,6 +300,7 @@ class HandDriver:
                 self.books.engines[command.instance].copy = None
             case c.Wake():
                 self.books.engines[command.instance].phase = "asleep"
+                self.books.engines[command.instance].holds = False
             case c.AttachAdapter():
                 del self.books.engines[command.instance].slots[command.adapter]
             case c.DetachAdapter():

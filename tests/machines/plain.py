@@ -71,10 +71,11 @@ class AttachedFirst:
 
 
 class OneMore:
-    """One instance more than are ready, while anything waits."""
+    """One instance more than are ready, while something waits and those are full."""
 
     def wanted(self, model: ModelId, view: View) -> int:
-        return len(view.ready(model)) + (view.queued(model) > 0)
+        ready = view.ready(model)
+        return len(ready) + (view.queued(model) > 0 and not ready.has_slot())
 
 
 class FirstFit:
@@ -129,9 +130,7 @@ def fitting_shards(model: ModelSpec, view: View) -> tuple[Shard, ...] | None:
     return tuple(shards)
 
 
-def start(
-    model: ModelSpec, shards: tuple[Shard, ...], view: View, step: int = 0
-) -> StartInstance:
+def start(model: ModelSpec, shards: tuple[Shard, ...], view: View, step: int = 0) -> StartInstance:
     sources = tuple(view.source(model.id, s.node) for s in shards)
     return StartInstance(UNNUMBERED, planned(step), model.id, shards, sources)
 
@@ -163,9 +162,7 @@ class StopVictims:
             return None
         return Clearing(Steps(tuple(steps), view.now), view.now, 0.0, tuple(free))
 
-    def first(
-        self, victim: Instance, view: View, promised: set[int]
-    ) -> Sequence[Command] | None:
+    def first(self, victim: Instance, view: View, promised: set[int]) -> Sequence[Command] | None:
         """What must happen before the victim stops; None if it may not be stopped."""
         return () if evictable(victim) and not victim.load else None
 
@@ -174,9 +171,7 @@ class StopVictims:
 class Preempting(StopVictims):
     """Also what runs, but each request at most once."""
 
-    def first(
-        self, victim: Instance, view: View, promised: set[int]
-    ) -> Sequence[Command] | None:
+    def first(self, victim: Instance, view: View, promised: set[int]) -> Sequence[Command] | None:
         flights = victim.running.values()
         if not evictable(victim) or any(f.attempts > 1 or f.leaving for f in flights):
             return None
@@ -187,9 +182,7 @@ class Preempting(StopVictims):
 class Moving(StopVictims):
     """Also what runs, if every request of it can go to another instance that is ready."""
 
-    def first(
-        self, victim: Instance, view: View, promised: set[int]
-    ) -> Sequence[Command] | None:
+    def first(self, victim: Instance, view: View, promised: set[int]) -> Sequence[Command] | None:
         if not evictable(victim):
             return None
         moves: list[Command] = []
@@ -198,9 +191,7 @@ class Moving(StopVictims):
             if target is None or flight.move or flight.told:
                 return None
             promised.add(target.id)
-            moves.append(
-                Migrate(UNNUMBERED, flight.request.id, victim.id, target.id, By.TOKENS)
-            )
+            moves.append(Migrate(UNNUMBERED, flight.request.id, victim.id, target.id, By.TOKENS))
         return moves
 
     def _target(
@@ -269,8 +260,36 @@ class FetchAll:
                 yield Steps((Step(fetch),), view.now)
 
 
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """Moves the first request of an instance to another that could take it, and back again."""
+
+    every_s: float = 1.0
+
+    def tend(self, view: View) -> Iterable[Plan]:
+        for model in list(view.models()):
+            for source in list(view.ready(model.id)):
+                command = self._move(source, view)
+                if command is not None:
+                    yield Steps((Step(command),), view.now)
+                    break
+
+    def _move(self, source: Instance, view: View) -> Migrate | None:
+        flight = next((f for f in source.running.values() if not f.move and not f.told), None)
+        if flight is None:
+            return None
+        adapter = flight.request.adapter
+        for target in view.ready(source.model.id):
+            able = target is not source and target.load < target.slots
+            if able and (adapter is None or target.has(adapter)):
+                return Migrate(UNNUMBERED, flight.request.id, source.id, target.id, By.KV)
+        return None
+
+
 def plain(
-    room: Room | None = None, keep_alive: Fixed | None = None, *, fetching: bool = False
+    room: Room | None = None,
+    keep_alive: Fixed | None = None,
+    upkeep: tuple[FetchAll | Shuffle, ...] = (),
 ) -> Policy:
     """A whole policy; everything waits and nothing is refused."""
     return Policy(
@@ -283,6 +302,5 @@ def plain(
         room=room or StopVictims(),
         retention=LeastRecentlyUsed(),
         keep_alive=keep_alive or Fixed(10.0),
-        upkeep=(FetchAll(),) if fetching else (),
+        upkeep=upkeep,
     )
-

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.machines.controller_machine import ControllerMachine
-from tests.machines.plain import Fixed, Moving, Preempting, plain
+from tests.machines.plain import FetchAll, Fixed, Moving, Preempting, Shuffle, plain
 
 QUICK = settings(
     max_examples=100,
@@ -27,11 +27,11 @@ class Hasty(ControllerMachine):
 
 
 class Preempts(ControllerMachine):
-    make = staticmethod(lambda: plain(Preempting(), Fixed(5.0)))
+    make = staticmethod(lambda: plain(Preempting(), Fixed(5.0), (Shuffle(),)))
 
 
 class Moves(ControllerMachine):
-    make = staticmethod(lambda: plain(Moving(), Fixed(5.0), fetching=True))
+    make = staticmethod(lambda: plain(Moving(), Fixed(5.0), (Shuffle(), FetchAll())))
 
 
 class Sleeps(ControllerMachine):
@@ -58,5 +58,3 @@ def test_thousands_of_orders_leave_the_controller_safe_and_live(
     machine: type[ControllerMachine],
 ) -> None:
     run_state_machine_as_test(machine, settings=SOAK)
-
-
