@@ -1,6 +1,9 @@
 """Who is let in. Asked once, when a request arrives."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 from fleet.domain import Request
 from fleet.policy import Admission, Refuse
@@ -19,25 +22,29 @@ class AdmitAll:
 class BoundedHold:
     """Hold at most `most_held` requests a model while they wait; refuse the rest with a hint.
 
-    The hint is the believed time until the queue has drained: its length times the mean output
-    length times the time of a token, over the slots of the model's instances.
-    Asked for by operators against thundering herds on a cold model (volcano-sh/kthena#1019).
+    The hint (Retry-After, seconds) is the believed time until the queue has drained:
+    queued * mean output tokens * seconds a token / slots of the model's instances, starting ones
+    included; loading is not counted. Asked for by operators against thundering herds on a cold
+    model (volcano-sh/kthena#1019).
     """
 
-    most_held: int = 64
+    most_held: Annotated[int, Meta(ge=0)] = 64
 
     def admit(self, request: Request, view: View) -> Refuse | None:
-        queued = view.queued(request.model)
-        if queued < self.most_held:
+        if view.queued(request.model) < self.most_held:
             return None
-        return Refuse("queue_full", self._drained_s(request, queued, view))
+        return Refuse("queue_full", self._drained_s(request, view))
 
-    def _drained_s(self, request: Request, queued: int, view: View) -> float:
-        spec = view.model(request.model)
-        instances = max(1, len(view.ready(request.model)) + view.starting(request.model))
-        pace = view.estimates.pace(request.model, view.nodes.specs[0].kind)
-        service_s = view.estimates.output_tokens(request.model) * pace.decode_s_per_token
-        return service_s * queued / (instances * spec.max_sequences)
+    def _drained_s(self, request: Request, view: View) -> float | None:
+        model = request.model
+        if not len(view.nodes):
+            return None
+        ready = view.ready(model).least()
+        kind = view.nodes.specs[0].kind if ready is None else view.node(ready.node).kind
+        pace = view.estimates.pace(model, kind)
+        service_s = view.estimates.output_tokens(model) * pace.decode_s_per_token
+        instances = max(1, len(view.ready(model)) + view.starting(model))
+        return service_s * view.queued(model) / (instances * view.model(model).max_sequences)
 
 
 @dataclass(frozen=True)

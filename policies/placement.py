@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from fleet.cards import pick
 from fleet.commands import Sleep, StartInstance, StopInstance, Wake
@@ -28,6 +30,16 @@ def load_s(model: ModelSpec, view: View) -> npt.NDArray[np.float64]:
     return column
 
 
+def ready_at(model: ModelSpec, node: NodeId, free_at: float, view: View) -> float:
+    """When the model would be ready on a node whose cards are free at `free_at`: q runs meanwhile.
+
+    max(free_at, end of the node's pending loads) + n / b.
+    """
+    tier = view.source(model.id, node).tier
+    begin_at = max(free_at, view.now, float(view.nodes.loading_until[node]))
+    return begin_at + view.estimates.load_s(model, view.node(node), tier)
+
+
 def start(model: ModelSpec, shards: tuple[Shard, ...], view: View, first: Plan) -> Plan:
     """A plan that starts the model once `first` is done; its `ready_at` is to be set."""
     sources = tuple(view.source(model.id, s.node) for s in shards)
@@ -46,6 +58,16 @@ def wakes(model: ModelSpec, view: View) -> Iterator[tuple[float, Plan]]:
             yield ready_at, Steps((Step(Wake(UNNUMBERED, instance.id, source)),), ready_at)
 
 
+def earliest_wake(model: ModelSpec, view: View) -> tuple[float, Plan | None]:
+    """The sleeping instance that would be ready first, and when; inf if none can wake."""
+    return min(wakes(model, view), default=(np.inf, None), key=lambda w: w[0])
+
+
+def no_room(model: ModelSpec, view: View) -> Placed:
+    """`FULL`, unless others could clear what this model could not: instances of its own."""
+    return None if len(view.ready(model.id)) else FULL
+
+
 def _wake_source(instance: Instance, view: View) -> Place:
     if len(instance.shards) > 1:
         return REMOTE
@@ -61,64 +83,72 @@ def _free(shard: Shard, view: View) -> bool:
 
 @dataclass(frozen=True)
 class EarliestReady:
-    """Start where the model is ready first, clearing the node if that still wins.
+    """Start (or wake) where the model is ready first, clearing the node if that still wins.
 
-    ServerlessLLM (OSDI'24, section 5): ready = q + n / b on each node, plus what its clearing takes
-    (`room`). Nodes with room are ranked at once; nodes to be cleared are tried in the order of
-    their load time until none can beat the best, at most `shortlist` of them.
+    ServerlessLLM (OSDI'24, section 5): ready at now + q + n / b on each node: q seconds until its
+    pending loads end, n bytes of the largest GPU partition, b the slowest hop from the nearest copy
+    (`fleet.estimates`, corrected online). Where the cards must first be cleared, the load begins at
+    the later of q and the end of the cheapest clearing that `room` makes. Nodes with room are
+    ranked at once; nodes to be cleared are tried in the order of q + n / b until none can beat the
+    best, at most `shortlist` of them.
     """
 
-    shortlist: int = 64
+    shortlist: Annotated[int, Meta(ge=1)] = 16
 
     def place(self, need: Need, view: View, room: Room) -> Placed:
         model = need.model
         if not len(view.nodes):
             return FULL
-        ready_at = np.maximum(view.nodes.loading_until, view.now) + load_s(model, view)
+        best_at, best = earliest_wake(model, view)
+        column = np.maximum(view.nodes.loading_until, view.now) + load_s(model, view)
         if model.stages > 1:
-            return place_stages(model, ready_at, view, room)
-        best_at, best = min(wakes(model, view), default=(np.inf, None), key=lambda w: w[0])
+            staged = place_stages(model, column, view, room)
+            sooner = staged is not None and staged.ready_at < best_at
+            return (staged if sooner else best) or no_room(model, view)
         fits = view.nodes.fits(model.need)
-        node = int(np.where(fits, ready_at, np.inf).argmin())
-        if fits[node] and ready_at[node] < best_at:
-            shard = view.nodes.pick(NodeId(node), model.need)
-            assert shard is not None, "the column says it fits"
-            best_at = float(ready_at[node])
-            best = start(model, (shard,), view, Steps((), best_at))
-        cleared = self._cleared(model, ready_at, best_at, view, room)
-        return cleared or best or FULL
+        node = NodeId(int(np.where(fits, column, np.inf).argmin()))
+        if fits[node] and column[node] < best_at:
+            best_at = float(column[node])
+            best = start_there(model, node, best_at, view)
+        cleared = self._cleared(model, column, best_at, view, room)
+        return cleared or best or no_room(model, view)
 
     def _cleared(
         self,
         model: ModelSpec,
-        ready_at: npt.NDArray[np.float64],
+        column: npt.NDArray[np.float64],
         best_at: float,
         view: View,
         room: Room,
     ) -> Plan | None:
         """The earliest start behind a clearing, if it beats `best_at`."""
         best: Plan | None = None
-        reach = room.reach(model, view) & ~view.nodes.fits(model.need) & (ready_at < best_at)
-        for node in nearest(reach, ready_at, self.shortlist):
-            if ready_at[node] >= best_at:
+        reach = room.reach(model, view) & ~view.nodes.fits(model.need) & (column < best_at)
+        for node in map(NodeId, nearest(reach, column, self.shortlist)):
+            if column[node] >= best_at:
                 break
-            clearing = room.make(NodeId(node), model, view)
+            clearing = room.make(node, model, view)
             if clearing is None:
                 continue
-            at = clearing.free_at + float(ready_at[node]) - view.now
+            at = ready_at(model, node, clearing.free_at, view)
             if at < best_at:
-                best_at, best = at, behind(clearing, NodeId(node), model, at, view)
+                best_at, best = at, behind(clearing, node, model, at, view)
         return best
 
 
-def nearest(
-    reach: npt.NDArray[np.bool_], ready_at: npt.NDArray[np.float64], most: int
-) -> list[int]:
-    """The nodes in reach with the least time, in order; ties by node."""
+def nearest(reach: npt.NDArray[np.bool_], order: npt.NDArray[np.float64], most: int) -> list[int]:
+    """At most so many of the nodes in reach, those with the least `order` first; ties by node."""
     nodes = np.flatnonzero(reach)
-    if len(nodes) > most:
-        nodes = nodes[np.argpartition(ready_at[nodes], most - 1)[:most]]
-    return [int(n) for n in nodes[np.lexsort((nodes, ready_at[nodes]))]]
+    if len(nodes) > most:  # a partition would not keep ties in order
+        nodes = nodes[order[nodes] <= np.partition(order[nodes], most - 1)[most - 1]]
+    return [int(n) for n in nodes[np.lexsort((nodes, order[nodes]))][:most]]
+
+
+def start_there(model: ModelSpec, node: NodeId, at: float, view: View) -> Plan:
+    """Start on cards of the node that are free."""
+    shard = view.nodes.pick(node, model.need)
+    assert shard is not None, "the column says it fits"
+    return start(model, (shard,), view, Steps((), at))
 
 
 def behind(clearing: Clearing, node: NodeId, model: ModelSpec, at: float, view: View) -> Plan:
@@ -129,27 +159,33 @@ def behind(clearing: Clearing, node: NodeId, model: ModelSpec, at: float, view: 
 
 
 def place_stages(
-    model: ModelSpec, ready_at: npt.NDArray[np.float64], view: View, room: Room
-) -> Placed:
-    """A node a stage, earliest first; nodes are cleared by stopping idle instances only."""
+    model: ModelSpec, order: npt.NDArray[np.float64], view: View, room: Room
+) -> Plan | None:
+    """A node a stage, least `order` first; nodes are cleared by stopping idle instances only.
+
+    The first nodes that serve are taken: good, not best. Ready when the last stage is.
+    """
     reach = view.nodes.fits(model.need) | room.reach(model, view)
     shards: list[Shard] = []
     first, last_at = NOTHING, view.now
-    for node in nearest(reach, ready_at, len(view.nodes)):
-        shard = view.nodes.pick(NodeId(node), model.need)
+    for node in map(NodeId, nearest(reach, order, len(view.nodes))):
+        shard, free_at = view.nodes.pick(node, model.need), view.now
         if shard is None:
-            clearing = room.make(NodeId(node), model, view)
+            clearing = room.make(node, model, view)
             if clearing is None or not _only_stops(clearing.plan):
                 continue
-            shard = pick(view.node(NodeId(node)), clearing.free_bytes, model.need)
+            shard, free_at = (
+                pick(view.node(node), clearing.free_bytes, model.need),
+                clearing.free_at,
+            )
             assert shard is not None, "a clearing frees what was asked for"
             new = tuple(step for step in clearing.plan.steps if step not in first.steps)
-            first = first.beside(Steps(new, clearing.free_at))
+            first = first.beside(Steps(new, free_at))
         shards.append(shard)
-        last_at = max(last_at, float(ready_at[node]))
+        last_at = max(last_at, ready_at(model, node, free_at, view))
         if len(shards) == model.stages:
             return start(model, tuple(shards), view, Steps(first.steps, last_at))
-    return FULL
+    return None
 
 
 def _only_stops(plan: Plan) -> bool:
@@ -160,25 +196,28 @@ def _only_stops(plan: Plan) -> bool:
 class RandomPlacement:
     """Any node with room, evenly; else any that can be cleared. ServerlessLLM's "Serverless".
 
-    Where the checkpoint lies plays no part in the choice.
+    Where the checkpoint lies plays no part in the choice. What sleeps on free cards is woken first.
+    Draws from the stream `placement`.
     """
 
     def place(self, need: Need, view: View, room: Room) -> Placed:
         model = need.model
+        _, wake = earliest_wake(model, view)
+        if wake is not None:
+            return wake
         rng = view.stream("placement")
         if model.stages > 1:
             order = np.array([rng.random() for _ in range(len(view.nodes))])
-            return place_stages(model, order, view, room)
+            return place_stages(model, order, view, room) or no_room(model, view)
         free = np.flatnonzero(view.nodes.fits(model.need))
         if len(free):
             node = NodeId(int(free[rng.randrange(len(free))]))
-            shard = view.nodes.pick(node, model.need)
-            assert shard is not None, "the column says it fits"
-            return start(model, (shard,), view, Steps((), view.now))
-        reach = [int(n) for n in np.flatnonzero(room.reach(model, view))]
+            return start_there(model, node, ready_at(model, node, view.now, view), view)
+        reach = [NodeId(int(n)) for n in np.flatnonzero(room.reach(model, view))]
         rng.shuffle(reach)
-        for node in map(NodeId, reach):
+        for node in reach:
             clearing = room.make(node, model, view)
             if clearing is not None:
-                return behind(clearing, node, model, clearing.free_at, view)
-        return FULL
+                at = ready_at(model, node, clearing.free_at, view)
+                return behind(clearing, node, model, at, view)
+        return no_room(model, view)

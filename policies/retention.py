@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from fleet.domain import ArtifactId, Tier
 from fleet.pools import Entry, Pool
 from fleet.view import View
+
+CacheTiers: TypeAlias = tuple[Literal["ssd", "dram"], ...]
 
 
 def take(entries: Iterable[Entry], need: int) -> Sequence[Entry] | None:
@@ -21,9 +24,13 @@ def take(entries: Iterable[Entry], need: int) -> Sequence[Entry] | None:
 
 @dataclass(frozen=True)
 class LeastRecentlyUsed:
-    """Drop what was used longest ago. Copies stay in the named tiers as they pass through."""
+    """Drop what was used longest ago. Copies stay in the named tiers as they pass through.
 
-    tiers: tuple[str, ...] = ("ssd", "dram")
+    A use is a load that reads the copy or leaves it. (Released ServerlessLLM never moves an entry
+    on use, which makes its "LRU" first in, first out.)
+    """
+
+    tiers: CacheTiers = ("ssd", "dram")
 
     def keeps(self, artifact: ArtifactId, tier: Tier, view: View) -> bool:
         return tier.name.lower() in self.tiers
@@ -37,13 +44,14 @@ class LeastRecentlyUsed:
 
 @dataclass(frozen=True)
 class GreedyDualSizeFrequency:
-    """Drop the least H = L + uses * cost / size; L rises to the H of what was dropped.
+    """Drop the least H = L + uses * cost / size; a pool's L rises to the H of what was dropped.
 
-    cost is the believed seconds to load it again, size in GiB (slots count 1). FaasCache
-    (ASPLOS'21), after Cherkasova's GDSF; L makes what is not used any more leave in the end.
+    cost: believed seconds to bring it back, as of its last use; size: GiB, or 1 for an adapter
+    slot; uses since it came. Equal H: the one used longest ago. FaasCache (ASPLOS'21, section 4.2)
+    after Cherkasova (HPL-98-69); L makes what is not used any more leave in the end.
     """
 
-    tiers: tuple[str, ...] = ("ssd", "dram")
+    tiers: CacheTiers = ("ssd", "dram")
     _clocks: dict[Pool, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def keeps(self, artifact: ArtifactId, tier: Tier, view: View) -> bool:

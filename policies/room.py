@@ -6,9 +6,11 @@ whether that beats waiting, is for the placement to say.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from fleet.commands import Command, Keep, Preempt, StopInstance
 from fleet.domain import ModelSpec, NodeId, Part
@@ -74,7 +76,7 @@ class PreemptVictims:
     other for ever.
     """
 
-    most_preemptions: int = 2
+    most_preemptions: Annotated[int, Meta(ge=0)] = 2
 
     def reach(self, model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
         return whole_cards(model, view)

@@ -1,6 +1,9 @@
 """Which ready instance serves a request: the warm path, asked most."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 from fleet.domain import Request
 from fleet.holders import Instance
@@ -9,49 +12,55 @@ from fleet.view import View
 
 @dataclass(frozen=True)
 class LeastLoaded:
-    """Join the instance with the fewest requests, whatever adapters it holds."""
+    """Join the instance with the fewest requests, whatever adapters it holds.
+
+    One whose adapter slots are all in use is passed over. `load` counts requests and reservations.
+    """
 
     def route(self, request: Request, view: View) -> Instance | None:
-        instance = view.ready(request.model).least()
-        if instance is None or instance.load >= instance.slots:
-            return None
         adapter = request.adapter
-        if adapter is None or instance.can_take(adapter):
-            return instance
-        for other in view.ready(request.model):
-            if other.load < other.slots and other.can_take(adapter):
-                return other
+        if adapter is None:
+            return least_loaded(request, view)
+        for instance in view.ready(request.model):
+            if instance.load >= instance.slots:
+                return None
+            if instance.can_take(adapter):
+                return instance
         return None
 
 
 @dataclass(frozen=True)
 class AdapterAffinity:
-    """Prefer the least loaded instance that holds the adapter; spill when all such are busy.
+    """Prefer the least loaded instance that holds the adapter; spill while all such are busy.
 
-    An instance is busy for its adapters from `spill_at` of its slots on; then the request goes
-    where the adapter can be attached at less load. As Ray Serve's model multiplexing and SGLang's
-    router do, with a spill that keeps a hot adapter from being pinned to one replica (ray#65691).
+    A holder is busy from `spill_at` of its slots on. Then the adapter is attached where there is
+    less load, and until it is there the holder goes on serving. As Ray Serve's model multiplexing
+    and SGLang's router do, with a spill that keeps a hot adapter from being pinned to one replica
+    (ray-project/ray#65691).
     """
 
-    spill_at: float = 0.75
+    spill_at: Annotated[float, Meta(ge=0, le=1)] = 0.75
 
     def route(self, request: Request, view: View) -> Instance | None:
         adapter = request.adapter
-        ready = view.ready(request.model)
         if adapter is None:
-            instance = ready.least()
-            return instance if instance is not None and instance.load < instance.slots else None
-        holder: Instance | None = None
+            return least_loaded(request, view)
         other: Instance | None = None
-        for instance in ready:  # least loaded first
+        spilling = False
+        for instance in view.ready(request.model):  # least loaded first
             if instance.load >= instance.slots:
                 break
             if instance.has(adapter):
-                holder = instance
-                break
+                busy = instance.load >= self.spill_at * instance.slots
+                lighter = other is not None and other.load < instance.load
+                return other if busy and lighter and not spilling else instance
+            spilling = spilling or adapter in instance.adapters
             if other is None and instance.can_take(adapter):
                 other = instance
-        if holder is None:
-            return other
-        spill = holder.load >= self.spill_at * holder.slots
-        return other if spill and other is not None else holder
+        return other
+
+
+def least_loaded(request: Request, view: View) -> Instance | None:
+    """The ready instance with the fewest requests, if it has a free slot."""
+    instance = view.ready(request.model).least()
+    return instance if instance is not None and instance.load < instance.slots else None

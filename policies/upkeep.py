@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 from fleet.commands import Fetch
 from fleet.domain import ModelSpec, NodeId, Place, Tier
@@ -15,10 +18,11 @@ class PrefetchPopular:
 
     On each node, of the models that lie on its SSD and not in its DRAM and would fit its free DRAM,
     fetch the one with the most arrivals per second, if it has at least `least_rate` of them.
+    Asked every `every_s` seconds. Nothing is evicted for it.
     """
 
-    every_s: float = 30.0
-    least_rate: float = 0.01
+    every_s: Annotated[float, Meta(gt=0)] = 30.0
+    least_rate: Annotated[float, Meta(ge=0)] = 0.01
 
     def tend(self, view: View) -> Iterator[Plan]:
         wanted = [m for m in view.models() if view.rate(m.id) >= self.least_rate]
