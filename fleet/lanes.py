@@ -39,7 +39,7 @@ class Lanes:
         self.waiting = 0
 
     def push(self, flight: Flight, *, front: bool = False) -> None:
-        """Queue a request; one that comes back goes to the front."""
+        """Queue a request; one that comes back goes in front of all that arrived after it."""
         request = flight.request
         key = (request.adapter, request.tenant)
         lane = self._lanes.get(key)
@@ -47,7 +47,7 @@ class Lanes:
             lane = self._lanes[key] = Lane(*key)
         flights = lane.flights
         if front:
-            flights.appendleft(flight)
+            flights.insert(_place(flights, flight), flight)
         else:
             flights.append(flight)
         self.waiting += 1
@@ -110,3 +110,12 @@ class Lanes:
         head = lane.flights[0].request
         self._offers += 1
         heapq.heappush(self._heap, (head.arrived_at, head.id, self._offers, lane))
+
+
+def _place(flights: deque[Flight], back: Flight) -> int:
+    """Where a request that comes back belongs: near the front, for what waits is younger."""
+    since = back.request.arrived_at, back.request.id
+    for i, other in enumerate(flights):
+        if since < (other.request.arrived_at, other.request.id):
+            return i
+    return len(flights)

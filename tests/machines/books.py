@@ -105,6 +105,7 @@ class Books:
         job = self.jobs[command.request]
         assert job.dispatch is None, f"{command} but it runs on {job.instance}"
         self._assert_can_serve(job.request, command.instance)
+        self._assert_first_of_its_lane(job.request)
         job.dispatch = command
         job.instance = command.instance
         self.engines[command.instance].running.add(command.request)
@@ -116,6 +117,14 @@ class Books:
         assert self.load(instance) < self.models[engine.model].max_sequences
         if request.adapter is not None:
             assert engine.slots.get(request.adapter) == "attached"
+
+    def _assert_first_of_its_lane(self, request: Request) -> None:
+        """Within a lane it is first come, first served, whoever comes back to it."""
+        lane = (request.model, request.adapter, request.tenant)
+        for other in self.jobs.values():
+            r = other.request
+            if other.dispatch is None and (r.model, r.adapter, r.tenant) == lane:
+                assert request.id <= r.id, f"{request.id} overtakes {r.id}"
 
     def load(self, instance: InstanceId) -> int:
         """Requests that run there or are on their way there."""
