@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 
 class Loaded:
-    """What an instance holds. `adapters` are attached or on their way."""
+    """What an instance holds. `adapters` are attached or on their way; `writes` is true while it
+    goes to sleep and writes its weights to its node's DRAM."""
 
-    __slots__ = ("adapters", "id", "model", "shards")
+    __slots__ = ("adapters", "id", "model", "shards", "writes")
 
     def __init__(self, id: InstanceId, model: ModelSpec, shards: tuple[Shard, ...]) -> None:
         self.id = id
         self.model = model
         self.shards = shards
         self.adapters: set[AdapterId] = set()
+        self.writes = False
 
     @property
     def node(self) -> NodeId:
@@ -75,13 +77,13 @@ class Instances:
         phases_s = sum(seconds for _, seconds in phases)
         load = Load(loaded.node, loaded.id, phases_s, outcome)
         end = yield from self.loads.carry(load, lambda: self._weights(load, loaded, command))
+        if end is End.DONE and not self._kv_blocks(loaded):
+            end = End.NO_MEMORY
         self.cluster.copies.settle(loaded.node, command.keep, command.model, end)
         if end is End.GONE:
             return
         if end is not End.DONE:
             return self._failed_to_start(command, end.reason)
-        if not self._kv_blocks(loaded):
-            return self._failed_to_start(command, "no_memory_for_kv")
         load_s = self.env.now - began_at
         named = (*phases, ("weights", load_s - phases_s))
         self.serve(loaded)
@@ -141,6 +143,9 @@ class Instances:
         if engine is not None:
             self.requests.close(engine)
         self.loads.give_up(instance)
+        loaded = self.loaded[instance]
+        if loaded.writes and loaded.node in self.storage.nodes:
+            self.storage.nodes[loaded.node].dram.drop(loaded.model.id)
         self.forget(instance)
 
     def stop(self, command: c.StopInstance) -> None:

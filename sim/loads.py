@@ -6,7 +6,7 @@ loaded nor who is told.
 
 from collections.abc import Callable, Collection, Generator
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import simpy
 
@@ -28,12 +28,20 @@ class End(Enum):
     DONE = auto()
     FAILED = auto()
     CUT = auto()
+    NO_MEMORY = auto()  # all is loaded, and no block of KV cache fits beside it
     GONE = auto()
 
     @property
     def reason(self) -> str:
         """For `CommandFailed`."""
-        return {End.FAILED: "load_failed", End.CUT: "source_lost"}[self]
+        return REASONS[self]
+
+
+REASONS: Final = {
+    End.FAILED: "load_failed",
+    End.CUT: "source_lost",
+    End.NO_MEMORY: "no_memory_for_kv",
+}
 
 
 class SourceLost(Exception):  # noqa: N818 - says what is the case, as the events do

@@ -29,20 +29,21 @@ class Sleeping:
             return  # its loss is on its way
         self.requests.close(engine)
         storage = self.cluster.storage.nodes[loaded.node]
-        writes = command.level == 1 and loaded.model.id not in storage.dram
+        loaded.writes = command.level == 1 and loaded.model.id not in storage.dram
         nap = self.loads.profile(loaded.node).sleep
         sleep_s = nap.draw(self.cluster.noise) if nap is not None else 0.0
-        if writes:
+        if loaded.writes:
             storage.dram.expect(loaded.model.id, loaded.model.weight_bytes)
             cards = len(loaded.shards[0].gpus)
             pcie_bytes_per_s = storage.spec.links.pcie_bytes_per_s * cards
             sleep_s += loaded.model.weight_bytes / pcie_bytes_per_s
-        self.cluster.after(sleep_s, lambda: self._asleep(command, loaded, writes=writes))
+        self.cluster.after(sleep_s, lambda: self._asleep(command, loaded))
 
-    def _asleep(self, command: c.Sleep, loaded: Loaded, *, writes: bool) -> None:
+    def _asleep(self, command: c.Sleep, loaded: Loaded) -> None:
         if not self.instances.is_alive(loaded):
             return
-        if writes:
+        if loaded.writes:
+            loaded.writes = False
             self.cluster.storage.nodes[loaded.node].dram.arrived(loaded.model.id)
         self.instances.free_cards(loaded)
         loaded.adapters.clear()
