@@ -33,7 +33,7 @@ class Requests:
         request = arrival.request
         adapter = request.adapter
         tokens = arrival.output_tokens
-        if tokens > request.max_tokens:
+        if tokens > request.max_tokens:  # noqa: PLR1730 - no call in most cases
             tokens = request.max_tokens
         rank = 0 if adapter is None else self._rank(adapter)
         self.live[request.id] = Stream(request.id, request.prompt_tokens, tokens, rank)
