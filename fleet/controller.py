@@ -99,7 +99,8 @@ class Controller:
         state, orders = self.state, self.orders
         assert event.at >= state.now, "events must arrive in time order"
         state.now = event.at
-        orders.begin()
+        orders.out = []
+        orders.answers = 0
         if not self._begun:
             self._begin()
         self._handlers[type(event)](event)

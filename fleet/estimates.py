@@ -112,10 +112,9 @@ class Estimates:
             pace.prefill_s_per_token += WEIGHT * (prefill_s_per_token - pace.prefill_s_per_token)
         if tokens > 1:
             pace.decode_s_per_token += WEIGHT * (decode_s / (tokens - 1) - pace.decode_s_per_token)
-        known = self._output_tokens.get(model)
-        self._output_tokens[model] = (
-            float(tokens) if known is None else known + WEIGHT * (tokens - known)
-        )
+        seen = self._output_tokens
+        known = seen.get(model)
+        seen[model] = float(tokens) if known is None else known + WEIGHT * (tokens - known)
 
 
 def mean(known: float | None, seen: float) -> float:

@@ -36,26 +36,29 @@ class LoadBuckets:
         """Move one instance to the bucket of its new load; `by` is +1 or -1."""
         buckets = self._buckets
         load = instance.load
-        del buckets[load][instance.id]
+        number = instance.id
+        del buckets[load][number]
         load += by
         instance.load = load
         if load == len(buckets):
             buckets.append({})
-        buckets[load][instance.id] = instance
-        self._least = min(self._least, load)
+        buckets[load][number] = instance
+        if load < self._least:  # noqa: PLR1730 - no call and no store in most cases
+            self._least = load
 
     def least(self) -> Instance | None:
         """A least loaded instance, the longest in its bucket first."""
-        buckets = self._buckets
-        i = self._least
-        n = len(buckets)
-        while i < n and not buckets[i]:
-            i += 1
-        if i == n:
-            self._least = 0
-            return None
-        self._least = i
-        return next(iter(buckets[i].values()))
+        for instance in self._buckets[self._least].values():
+            return instance
+        return self._find_least()
+
+    def _find_least(self) -> Instance | None:
+        for load in range(self._least + 1, len(self._buckets)):
+            for instance in self._buckets[load].values():
+                self._least = load
+                return instance
+        self._least = 0
+        return None
 
     def has_slot(self) -> bool:
         """Whether any instance could take one more sequence."""

@@ -86,17 +86,20 @@ class Moves:
 
     def leave(self, flight: Flight, instance: Instance) -> None:
         """Take the request off its instance in the books."""
-        del instance.running[flight.request.id]
-        self._pin(instance, flight, -1)
+        request = flight.request
+        del instance.running[request.id]
+        if request.adapter is not None:
+            self._pin(instance, flight, -1)
         self.state.give_slot(instance)
         flight.instance = None
 
     def enter(self, flight: Flight, instance: Instance) -> None:
         """Put the request on a ready instance in the books."""
+        request = flight.request
         self.state.take_slot(instance)
-        instance.running[flight.request.id] = flight
+        instance.running[request.id] = flight
         flight.instance = instance
-        if flight.request.adapter is not None:
+        if request.adapter is not None:
             self._pin(instance, flight, 1)
 
     def _can_take(self, target: Instance, flight: Flight) -> bool:

@@ -4,6 +4,10 @@ Handlers mark what changed; the controller settles it afterwards, to a fixed poi
 calls back up into another, and each question is asked of a policy once things are in order.
 """
 
+from collections.abc import Iterator
+from itertools import count
+from typing import cast
+
 import msgspec
 
 from fleet.commands import Command
@@ -30,10 +34,10 @@ class Orders:
     """Numbers commands, remembers which are open, and keeps the agenda of an event."""
 
     __slots__ = (
-        "_answers",
         "_most_answers",
-        "_next",
+        "answers",
         "capacity",
+        "number",
         "open",
         "out",
         "rest",
@@ -42,9 +46,11 @@ class Orders:
     )
 
     def __init__(self, most_answers: int) -> None:
-        self._next = 0
+        #: The next number. A bound C function, because every dispatch takes one.
+        self.number = cast(Iterator[CommandId], count()).__next__
         self._most_answers = most_answers
-        self._answers = 0
+        # Of the event being handled: the controller renews both.
+        self.answers = 0
         self.out: list[Command] = []
         self.open: dict[CommandId, Open] = {}
         # The agenda. Dicts are sets that remember their order, so runs repeat exactly.
@@ -52,15 +58,6 @@ class Orders:
         self.scale: dict[ModelId, None] = {}
         self.rest: dict[InstanceId, Instance] = {}
         self.capacity = False
-
-    def begin(self) -> None:
-        self.out = []
-        self._answers = 0
-
-    def number(self) -> CommandId:
-        n = self._next
-        self._next = n + 1
-        return CommandId(n)
 
     def give(self, command: Command, step: StepId | None = None) -> CommandId:
         """Number a planned command and let it out; it stays open until `close`."""
@@ -76,8 +73,8 @@ class Orders:
 
     def asked(self) -> None:
         """Count an answer of a policy that can be asked again in the same event."""
-        self._answers += 1
-        if self._answers > self._most_answers:
+        self.answers += 1
+        if self.answers > self._most_answers:
             raise PolicyLoopError(
                 f"more than {self._most_answers} policy answers in one event: "
                 "a policy keeps proposing what changes nothing (limits.max_answers)"

@@ -6,11 +6,12 @@ from fleet import events as e
 from fleet.adapters import Adapters
 from fleet.capacity import TIMER_SLACK_S
 from fleet.commands import Dispatch, Reject, SetTimer
-from fleet.domain import CommandId, ModelId, Request, RequestId
+from fleet.domain import ModelId, Request, RequestId
 from fleet.execution import Execution
 from fleet.holders import Flight, Instance
 from fleet.limits import Limits
 from fleet.orders import Orders
+from fleet.plans import UNNUMBERED
 from fleet.policy import Policy, Refuse
 from fleet.state import Serving, State
 from fleet.view import View
@@ -118,9 +119,9 @@ class Requests:
         self.moves.enter(flight, instance)
         flight.attempts += 1
         flight.dispatched_at = self.state.now
-        number = self.orders.number()
-        flight.command = number
-        self.orders.out.append(Dispatch(number, flight.request.id, instance.id))
+        orders = self.orders
+        number = flight.command = orders.number()
+        orders.out.append(Dispatch(number, flight.request.id, instance.id))
 
     # Off it
 
@@ -132,19 +133,20 @@ class Requests:
         if instance is None:
             return
         self._learn(event, flight, instance)
-        self._over(flight, instance)
+        del self.state.flights[event.request]
+        self._off(flight, instance)
 
     def _learn(self, event: e.RequestFinished, flight: Flight, instance: Instance) -> None:
         estimates = self.view.estimates
+        model = instance.model.id
         kind = self.state.nodes.specs[instance.claim.shards[0].node].kind
-        pace = estimates.pace(instance.model.id, kind)
-        prefill_s = event.first_token_at - event.scheduled_at
-        prompt_tokens = max(1, flight.request.prompt_tokens)
+        first_token_at = event.first_token_at
+        prefill_s = first_token_at - event.scheduled_at
         estimates.saw_finish(
-            instance.model.id,
-            pace,
-            prefill_s / prompt_tokens,
-            event.ended_at - event.first_token_at,
+            model,
+            estimates.pace(model, kind),
+            prefill_s / (flight.request.prompt_tokens or 1),
+            event.ended_at - first_token_at,
             event.tokens,
         )
 
@@ -153,7 +155,8 @@ class Requests:
         flight = self.state.flights.get(event.request)
         if flight is None or flight.command != event.command or flight.instance is None:
             return
-        self._over(flight, flight.instance)
+        del self.state.flights[event.request]
+        self._off(flight, flight.instance)
 
     def preempted(self, event: e.Preempted) -> None:
         flight = self.state.flights.get(event.request)
@@ -184,7 +187,7 @@ class Requests:
     def requeue(self, flights: list[Flight]) -> None:
         """Requests that lost their instance, oldest first, wait again in front."""
         for flight in reversed(flights):
-            flight.command = CommandId(-1)
+            flight.command = UNNUMBERED
             if flight.leaving:
                 self._end(flight, flight.leaving)
             elif flight.attempts >= self.limits.max_attempts:
@@ -203,13 +206,9 @@ class Requests:
         else:
             self._wait(flight, serving, front=True)
 
-    def _over(self, flight: Flight, instance: Instance) -> None:
-        del self.state.flights[flight.request.id]
-        self._off(flight, instance)
-
     def _off(self, flight: Flight, instance: Instance) -> None:
         """Free its slot, close the orders about it, and offer the slot to who waits."""
-        flight.command = CommandId(-1)
+        flight.command = UNNUMBERED
         move = flight.move
         over = self.moves.ended(flight) if flight.told or move is not None else ()
         self.moves.leave(flight, instance)

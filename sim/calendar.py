@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING
 
+import msgspec
 import simpy
 from simpy.core import EmptySchedule
 from simpy.events import NORMAL
@@ -20,14 +21,11 @@ if TYPE_CHECKING:
     from sim.served import Served
 
 
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A request of the workload, with the output length that only the simulator may read."""
 
-    __slots__ = ("output_tokens", "request")
-
-    def __init__(self, request: Request, output_tokens: int) -> None:
-        self.request = request
-        self.output_tokens = output_tokens
+    request: Request
+    output_tokens: int
 
 
 class Calendar(simpy.Environment):

@@ -44,7 +44,10 @@ class Recorder:
         self, nodes: Iterable[NodeSpec] = (), artifacts: Iterable[ModelSpec | AdapterSpec] = ()
     ) -> None:
         self._events: list[e.Event] = []
-        self._commands: list[tuple[c.Command, ...]] = []
+        self._commands: list[Sequence[c.Command]] = []
+        # Bound once: every event passes here.
+        self._note_event = self._events.append
+        self._note_commands = self._commands.append
         self._requests = Columns("i8", "i4", "i4", "i4", "i4", "f8")
         self._sent = Columns("i8", "i4", "f8")
         self._done = Columns("i8", "f8", "f8", "f8", "i4", "f8")
@@ -68,9 +71,12 @@ class Recorder:
         }
 
     def observe(self, event: e.Event, commands: Sequence[c.Command]) -> None:
-        """One event and the commands it caused, in the order they were given."""
-        self._events.append(event)
-        self._commands.append(tuple(commands) if commands else ())
+        """One event and the commands it caused, in the order they were given.
+
+        The commands are read later: their sequence must not be changed after this.
+        """
+        self._note_event(event)
+        self._note_commands(commands)
         if len(self._events) >= CHUNK:
             self._flush()
 
@@ -119,36 +125,37 @@ class Recorder:
         return sum(kept.nbytes for kept in (*columns, self._ends, self._preempted))
 
     def _flush(self) -> None:
-        """Sort what waits by kind, in order. Locals, because this loop sees every event."""
-        if not self._events:
+        """Sort what waits by kind, in order, and make columns of it."""
+        events, commands = self._events, self._commands
+        if not events:
             return
-        arrived: list[Request] = []
-        finished: list[e.RequestFinished] = []
-        dispatches: list[c.Dispatch] = []
-        dispatched_at: list[float] = []
+        self._last_at = events[-1].at
+        self._flushed += len(events)
+        self._keep_arrived([one.request for one in events if type(one) is e.RequestArrived])
+        self._keep_finished([one for one in events if type(one) is e.RequestFinished])
+        self._keep_sent(
+            [
+                (command, event.at)
+                for event, given in zip(events, commands, strict=True)
+                for command in given
+                if type(command) is c.Dispatch
+            ]
+        )
+        self._keep_rare()
+        events.clear()
+        commands.clear()
+
+    def _keep_rare(self) -> None:
+        """Everything else, event by event, each with its commands after it."""
         sinks, command_sinks = self._event_sinks, self._command_sinks
         for event, commands in zip(self._events, self._commands, strict=True):
-            if type(event) is e.RequestArrived:
-                arrived.append(event.request)
-                if event.request.deadline_at is not None:
-                    self._deadlines[event.request.id] = event.request.deadline_at
-            elif type(event) is e.RequestFinished:
-                finished.append(event)
-            elif (sink := sinks.get(type(event))) is not None:
+            sink = sinks.get(type(event))
+            if sink is not None:
                 sink(event)
             for command in commands:
-                if type(command) is c.Dispatch:
-                    dispatches.append(command)
-                    dispatched_at.append(event.at)
-                elif (command_sink := command_sinks.get(type(command))) is not None:
+                command_sink = command_sinks.get(type(command))
+                if command_sink is not None:
                     command_sink(command, event.at)
-        self._last_at = self._events[-1].at
-        self._flushed += len(self._events)
-        self._events.clear()
-        self._commands.clear()
-        self._keep_arrived(arrived)
-        self._keep_sent(dispatches, dispatched_at)
-        self._keep_finished(finished)
 
     def _keep_arrived(self, arrived: list[Request]) -> None:
         self._requests.extend(
@@ -159,10 +166,19 @@ class Recorder:
             [request.prompt_tokens for request in arrived],
             [request.arrived_at for request in arrived],
         )
+        self._deadlines |= {
+            request.id: request.deadline_at
+            for request in arrived
+            if request.deadline_at is not None
+        }
 
-    def _keep_sent(self, dispatches: list[c.Dispatch], dispatched_at: list[float]) -> None:
-        ids = [command.request for command in dispatches]
-        self._sent.extend(ids, [command.instance for command in dispatches], dispatched_at)
+    def _keep_sent(self, sent: list[tuple[c.Dispatch, float]]) -> None:
+        """Dispatches, each with its time."""
+        self._sent.extend(
+            [command.request for command, _ in sent],
+            [command.instance for command, _ in sent],
+            [at for _, at in sent],
+        )
 
     def _keep_finished(self, finished: list[e.RequestFinished]) -> None:
         self._done.extend(
