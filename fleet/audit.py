@@ -105,4 +105,4 @@ def check_ledger(state: State) -> None:
 def charged(state: State, tier: Tier, open_meters: list[Meter]) -> int:
     now_ns = to_ns(state.now)
     still_open = sum((now_ns - m.since_ns) * m.held_bytes for m in open_meters)
-    return sum(state.ledger.byte_ns[tier].values()) + still_open
+    return state.ledger.total_ns(tier) + still_open

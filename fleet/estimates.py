@@ -74,12 +74,18 @@ class Estimates:
     def belief(self, kind: str) -> Belief:
         return self.beliefs.get(kind, self._default)
 
-    def saw_load(self, model: ModelSpec, node: NodeSpec, source: Tier, load_s: float) -> None:
-        """A load from `source` took this long, from command to ready."""
+    def saw_load(
+        self, model: ModelSpec, node: NodeSpec, source: Tier, load_s: float, *, queued_s: float
+    ) -> None:
+        """A load from `source` took `load_s`, of which `queued_s` were believed to be waiting (q).
+
+        The rest is its own n / b. Loads that share a link may end before that wait was believed to,
+        so what is left counts as no less than the prior, unless the whole was faster than it.
+        """
         prior_s = self._prior_load_s(model, node, source)
         if not self.online or prior_s <= 0.0:
             return
-        ratio = load_s / prior_s
+        ratio = max(load_s - queued_s, min(load_s, prior_s)) / prior_s
         key = (model.id, source, node.kind)
         self._ratio[key] = mean(self._ratio.get(key), ratio)
         kind = (source, node.kind)

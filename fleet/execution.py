@@ -117,11 +117,11 @@ class Execution:
 
     def _expect_load(self, node: NodeId, instance: Instance, source: Place) -> None:
         """The node's loads are believed to run one after another (ServerlessLLM's q)."""
-        until = self.state.nodes.loading_until
         spec = self.state.nodes.specs[node]
         tier = source.tier if source.node == spec.id else Tier.REMOTE
+        instance.queued_s = self.view.queue_s(node)
         load_s = self.view.estimates.load_s(instance.model, spec, tier)
-        until[node] = max(float(until[node]), self.state.now) + load_s
+        self.state.nodes.loading_until[node] = self.state.now + instance.queued_s + load_s
 
     def _prepare_stop(self, step: StepId, command: StopInstance) -> Command:
         instance = self.state.instances[command.instance]

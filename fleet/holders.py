@@ -102,6 +102,7 @@ class Instance(Holder):
         "model",
         "phase",
         "pinned",
+        "queued_s",
         "rest_at",
         "rest_level",
         "rest_timer_at",
@@ -126,6 +127,7 @@ class Instance(Holder):
         self.adapters = Pool(Tier.GPU, model.max_adapters)
         self.step: StepId | None = None  # the plan step that starts, wakes or stops it
         self.stop_step: StepId | None = None  # its stop, held back until its last request ends
+        self.queued_s = 0.0  # what its load was believed to wait for others on its node
         self.pinned: list[Entry] = []  # the copy in DRAM that it sleeps on
         self.started_at = now
         self.idle_since = now

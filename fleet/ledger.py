@@ -4,6 +4,7 @@ Time is counted in integer nanoseconds and memory in bytes, so no rounding is ev
 over causes equals the integral of held bytes to the last digit, which `State.check` asserts.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -23,24 +24,30 @@ def to_ns(at: float) -> int:
 
 
 class Meter:
-    """Bytes held since a moment, for one cause."""
+    """Bytes held since a moment, for one cause, in a tier of nodes of one kind."""
 
-    __slots__ = ("cause", "held_bytes", "since_ns", "tier")
+    __slots__ = ("cause", "held_bytes", "kind", "since_ns", "tier")
 
-    def __init__(self, tier: Tier, cause: Cause, now: float, held_bytes: int = 0) -> None:
+    def __init__(
+        self, tier: Tier, cause: Cause, now: float, held_bytes: int = 0, kind: str = ""
+    ) -> None:
         self.tier = tier
+        self.kind = kind
         self.cause = cause
         self.held_bytes = held_bytes
         self.since_ns = to_ns(now)
 
 
 class Ledger:
-    """Byte-nanoseconds by tier and cause."""
+    """Byte-nanoseconds by tier, node kind and cause.
+
+    An instance with stages on nodes of several kinds counts with its first stage's.
+    """
 
     def __init__(self) -> None:
-        self.byte_ns: dict[Tier, dict[Cause, int]] = {
-            tier: dict.fromkeys(Cause, 0) for tier in (Tier.GPU, Tier.DRAM, Tier.SSD)
-        }
+        self.byte_ns: dict[tuple[Tier, str], dict[Cause, int]] = defaultdict(
+            lambda: dict.fromkeys(Cause, 0)
+        )
 
     def turn(self, meter: Meter, now: float, cause: Cause) -> None:
         """Close the stint under its own cause and go on under another."""
@@ -55,11 +62,17 @@ class Ledger:
     def charge(self, meter: Meter, now: float, cause: Cause) -> None:
         """Close the stint and charge it to `cause`, which may differ from what it was meant for."""
         now_ns = round(now * 1e9)
-        self.byte_ns[meter.tier][cause] += (now_ns - meter.since_ns) * meter.held_bytes
+        held_ns = (now_ns - meter.since_ns) * meter.held_bytes
+        self.byte_ns[meter.tier, meter.kind][cause] += held_ns
         meter.since_ns = now_ns
 
-    def byte_seconds(self, tier: Tier) -> Mapping[Cause, float]:
-        return {cause: n * 1e-9 for cause, n in self.byte_ns[tier].items()}
+    def byte_seconds(self, tier: Tier, kind: str) -> Mapping[Cause, float]:
+        """What nodes of one kind held in a tier, by cause."""
+        return {cause: n * 1e-9 for cause, n in self.byte_ns[tier, kind].items()}
+
+    def total_ns(self, tier: Tier) -> int:
+        """Byte-nanoseconds over all kinds and causes."""
+        return sum(sum(causes.values()) for (of, _), causes in self.byte_ns.items() if of is tier)
 
 
 class Holdings:

@@ -39,10 +39,11 @@ class Entry:
 class Pool:
     """Entries in order of last use, oldest first. Sizes are bytes, or 1 for an adapter slot."""
 
-    __slots__ = ("capacity", "entries", "going", "tier", "used")
+    __slots__ = ("capacity", "entries", "going", "kind", "tier", "used")
 
-    def __init__(self, tier: Tier, capacity: int) -> None:
+    def __init__(self, tier: Tier, capacity: int, kind: str = "") -> None:
         self.tier = tier
+        self.kind = kind  # of its node, for the ledger
         self.capacity = capacity
         self.used = 0
         self.going = 0
@@ -72,7 +73,7 @@ class Pool:
     def add(self, artifact: ArtifactId, size: int, now: float) -> Entry:
         """Take room for something on its way."""
         assert artifact not in self.entries, f"artifact {artifact} is already in the pool"
-        entry = Entry(artifact, size, Meter(self.tier, Cause.LOADING, now, size))
+        entry = Entry(artifact, size, Meter(self.tier, Cause.LOADING, now, size, self.kind))
         self.entries[artifact] = entry
         self.used += size
         assert self.used - self.going <= self.capacity, f"{self.tier.name} pool over-committed"

@@ -65,7 +65,8 @@ class Reports:
         for shard, source in zip(instance.shards, sources, strict=True):
             node = self.view.node(shard.node)
             tier = source.tier if source.node == shard.node else Tier.REMOTE
-            self.view.estimates.saw_load(instance.model, node, tier, load_s)
+            queued_s = instance.queued_s
+            self.view.estimates.saw_load(instance.model, node, tier, load_s, queued_s=queued_s)
             self._loads_ended(shard.node, instance)
         self.capacity.backoff.succeeded(instance.model.id)
         self._serves(instance, opened)

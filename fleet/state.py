@@ -85,8 +85,8 @@ class State:
         self.nodes.extend([spec])
         self.pools.append(
             {
-                Tier.DRAM: Pool(Tier.DRAM, spec.dram_bytes),
-                Tier.SSD: Pool(Tier.SSD, spec.ssd_bytes),
+                Tier.DRAM: Pool(Tier.DRAM, spec.dram_bytes, spec.kind),
+                Tier.SSD: Pool(Tier.SSD, spec.ssd_bytes, spec.kind),
             }
         )
         self.on_node.append({})
@@ -122,6 +122,7 @@ class State:
     def add_instance(self, instance: Instance) -> None:
         """A planned instance takes what is free of its cards."""
         self.instances[instance.id] = instance
+        instance.meter.kind = self.nodes.specs[instance.node].kind
         for shard in instance.shards:
             self.on_node[shard.node][instance.id] = instance
         self.serving[instance.model.id].starting += 1

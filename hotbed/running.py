@@ -67,7 +67,7 @@ def run(
         partial = True
         controller.state.settle_accounts()
     record = recorder.record()
-    held = held_of(controller.state, record)
+    held = held_of(controller.state)
     summary = summarise(record, bound.slo, held, bound.slo_of_model)
     return Finished(record, summary, watch.events, partial)
 
