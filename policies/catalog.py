@@ -7,15 +7,19 @@ again with every parameter (`describe`) and built from that (`build`) for a repl
 import dataclasses
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from fleet import policy as protocols
 from fleet.policy import Policy
 from policies import (
     admission,
+    draining,
+    foreign,
     keep_alive,
     migration,
     ordering,
@@ -33,6 +37,7 @@ class PolicyError(ValueError):
     """A policy is not spelled right; one line that says what is allowed."""
 
 
+T = TypeVar("T")
 Named = dict[str, type[Any]]
 CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
     {
@@ -61,6 +66,8 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "evict_idle": room.EvictIdle,
             "migrate": migration.MigrateVictims,
             "preempt": room.PreemptVictims,
+            "preempt_movable": room.PreemptMovable,
+            "drain": draining.DrainBusy,
             "cheapest": room.CheapestRoom,
         },
         "retention": {
@@ -77,8 +84,21 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
     }
 )
 
-#: Parameters that are themselves policies, and the question they answer.
-NESTED: Final = {"rooms": "room", "admissions": "admission", "scaling": "scaling"}
+#: The protocol of each question, and what its policies can do.
+ASKED: Final[Mapping[str, tuple[type[Any], tuple[str, ...]]]] = MappingProxyType(
+    {
+        "admission": (protocols.Admission, ("admit",)),
+        "ordering": (protocols.Ordering, ("next",)),
+        "arbitration": (protocols.Arbitration, ("next",)),
+        "routing": (protocols.Routing, ("route",)),
+        "scaling": (protocols.Scaling, ("wanted",)),
+        "placement": (protocols.Placement, ("place",)),
+        "room": (protocols.Room, ("reach", "make")),
+        "retention": (protocols.Retention, ("keeps", "victims", "used")),
+        "keep_alive": (protocols.KeepAlive, ("rest",)),
+        "upkeep": (protocols.Upkeep, ("every_s", "tend")),
+    }
+)
 
 RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
     {
@@ -96,35 +116,29 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
 )
 
 QUESTIONS: Final = tuple(CATALOG)
+NAMES: Final = {cls: name for named in CATALOG.values() for name, cls in named.items()}
 
 
 def build(spec: str | Mapping[str, Any]) -> Policy:
     """A policy from its name, or from a recipe with parameters and answers of its own.
 
-    `{"recipe": "keep_alive", "keep_alive_s": 30, "placement": {"name": "random"}}`
-    Raises `PolicyError`.
+    `{"recipe": "keep_alive", "keep_alive_s": 30, "placement": {"name": "random"}}`. A name may be
+    that of another package's recipe or class, `package.module:Name`. Raises `PolicyError`.
     """
-    if isinstance(spec, str):
-        spec = {"recipe": spec}
-    rest = dict(spec)
+    rest = _mapping("policy", spec, "recipe")
     online = rest.pop("online_estimates", None)
     answers = {q: rest.pop(q) for q in QUESTIONS if q in rest}
-    name = rest.pop("recipe", "serverlessllm")
-    recipe = RECIPES.get(name) if isinstance(name, str) else None
-    if recipe is None:
-        raise unknown("policy.recipe", name, RECIPES)
-    known = inspect.signature(recipe).parameters
-    hints = get_type_hints(recipe)
-    params = {k: _checked(f"policy.{k}", k, v, known, hints) for k, v in rest.items()}
+    recipe = _recipe(rest.pop("recipe", "serverlessllm"))
+    policy: Policy = _called("policy", recipe, rest)
     changes: dict[str, Any] = {q: _answer(q, given) for q, given in answers.items()}
     if online is not None:
         changes["online_estimates"] = _converted("policy.online_estimates", online, bool)
-    return dataclasses.replace(recipe(**params), **changes)
+    return dataclasses.replace(policy, **changes)
 
 
 def describe(policy: Policy) -> dict[str, Any]:
     """The policy with every parameter spelled out; `build` makes the same one from it."""
-    spec: dict[str, Any] = {q: _described(q, getattr(policy, q)) for q in QUESTIONS}
+    spec: dict[str, Any] = {q: _described(getattr(policy, q)) for q in QUESTIONS}
     spec["online_estimates"] = policy.online_estimates
     return spec
 
@@ -134,46 +148,87 @@ def resolve(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     return describe(build(spec))
 
 
-def _answer(question: str, given: Any) -> Any:
-    if question == "upkeep":
-        several = given if isinstance(given, list | tuple) else [given]
-        return tuple(make(question, one) for one in several)
-    return make(question, given)
-
-
 def make(question: str, given: Any, where: str = "") -> Any:
     """One answer, from a name or a mapping with `name` and parameters. Raises `PolicyError`."""
     where = where or f"policy.{question}"
-    params = dict(given) if isinstance(given, Mapping) else {"name": given}
+    params = _mapping(where, given, "name")
     name = params.pop("name", None)
     cls = CATALOG[question].get(name) if isinstance(name, str) else None
     if cls is None:
-        raise unknown(where, name, CATALOG[question])
-    known = inspect.signature(cls).parameters
-    hints = get_type_hints(cls)
-    return cls(**{k: _parameter(f"{where}.{k}", k, v, known, hints) for k, v in params.items()})
+        cls = _foreign(where, name, CATALOG[question])
+        cls = _told(where, lambda: foreign.policy_class(cls, name, ASKED[question][1]))
+    return _called(where, cls, params)
 
 
-def _parameter(
-    where: str, name: str, value: Any, known: Mapping[str, Any], hints: Mapping[str, Any]
-) -> Any:
-    if name in known and name in NESTED:
-        question = NESTED[name]
-        if isinstance(value, list | tuple):
-            return tuple(make(question, one, where) for one in value)
-        return make(question, value, where)
-    return _checked(where, name, value, known, hints)
+def _recipe(name: Any) -> Callable[..., Policy]:
+    known = RECIPES.get(name) if isinstance(name, str) else None
+    if known is not None:
+        return known
+    found = _foreign("policy.recipe", name, RECIPES)
+    return _told("policy.recipe", lambda: foreign.recipe(found, name))
 
 
-def _checked(
-    where: str, name: str, value: Any, known: Mapping[str, Any], hints: Mapping[str, Any]
-) -> Any:
-    if name not in known:
-        raise unknown(where, name, known, "parameter")
-    return _converted(where, value, hints[name])
+def _foreign(where: str, name: Any, allowed: Mapping[str, Any]) -> Any:
+    found = _told(where, lambda: foreign.find(name)) if isinstance(name, str) else None
+    if found is None:
+        raise unknown(where, name, allowed)
+    return found
+
+
+def _told(where: str, ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except foreign.ForeignError as error:
+        raise PolicyError(f"{where}: {error}") from None
+
+
+def _answer(question: str, given: Any) -> Any:
+    if question != "upkeep":
+        return make(question, given)
+    several = given if isinstance(given, list | tuple) else [given]
+    return _each(question, several, "policy.upkeep")
+
+
+def _each(question: str, several: Sequence[Any], where: str) -> tuple[Any, ...]:
+    return tuple(make(question, one, f"{where}[{i}]") for i, one in enumerate(several))
+
+
+def _mapping(where: str, given: Any, key: str) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, str):
+        return {key: given}
+    raise PolicyError(f"{where} is {given!r}: it must be a name, or a mapping with {key!r}")
+
+
+def _called(where: str, made_by: Callable[..., Any], params: Mapping[str, Any]) -> Any:
+    """Call it with the parameters that a scenario gives, each checked against its type."""
+    known = inspect.signature(made_by).parameters
+    hints = get_type_hints(made_by, include_extras=True)
+    for name in params:
+        if name not in known:
+            raise unknown(where, name, known, "parameter")
+    for name, parameter in known.items():
+        if name not in params and parameter.default is parameter.empty:
+            raise PolicyError(f"{where}.{name} is missing: it has no default")
+    return made_by(**{k: _parameter(f"{where}.{k}", v, hints[k]) for k, v in params.items()})
+
+
+def _parameter(where: str, value: Any, hint: Any) -> Any:
+    """A parameter that is itself a policy, or several of them, is made; any other is converted."""
+    for question, (protocol, _) in ASKED.items():
+        if hint is protocol:
+            return make(question, value, where)
+        if get_origin(hint) is tuple and get_args(hint)[0] is protocol:
+            if not isinstance(value, list | tuple):
+                raise PolicyError(f"{where} is {value!r}: it must be a list of {question} policies")
+            return _each(question, value, where)
+    return _converted(where, value, hint)
 
 
 def _converted(where: str, value: Any, hint: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PolicyError(f"{where} is {value!r}: it must be finite")
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
@@ -187,22 +242,23 @@ def unknown(where: str, value: Any, allowed: Mapping[str, Any], what: str = "nam
     return PolicyError(f"{where}: unknown {what} {value!r}; {hint}allowed: {names}")
 
 
-def _described(question: str, answer: Any) -> Any:
-    if isinstance(answer, tuple):
-        return [_described(question, one) for one in answer]
-    for name, cls in CATALOG[question].items():
-        if type(answer) is cls:
-            return {"name": name, **_fields(answer)}
-    return {"name": f"{type(answer).__module__}.{type(answer).__qualname__}"}
+def _described(answer: Any) -> Any:
+    if isinstance(answer, tuple | list):
+        return [_described(one) for one in answer]
+    if not _is_policy(answer):
+        return answer
+    return {"name": NAMES.get(type(answer)) or foreign.path(type(answer)), **_fields(answer)}
+
+
+def _is_policy(value: Any) -> bool:
+    if type(value) in NAMES:
+        return True
+    return any(all(hasattr(value, m) for m in methods) for _, methods in ASKED.values())
 
 
 def _fields(answer: Any) -> dict[str, Any]:
-    fields = {}
-    for field in dataclasses.fields(answer):
-        if not field.init:
-            continue
-        value = getattr(answer, field.name)
-        if field.name in NESTED:
-            value = _described(NESTED[field.name], value)
-        fields[field.name] = list(value) if isinstance(value, tuple) else value
-    return fields
+    if not dataclasses.is_dataclass(answer):
+        return {}
+    return {
+        f.name: _described(getattr(answer, f.name)) for f in dataclasses.fields(answer) if f.init
+    }

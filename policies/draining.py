@@ -1,9 +1,11 @@
 """Room made by waiting: the answer to starvation of models that need several cards at once."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from fleet.commands import Command, StopInstance
 from fleet.domain import ModelSpec, NodeId
@@ -32,7 +34,7 @@ class DrainBusy:
     free there is held, and the rest follows as requests end. Costs the believed time until then.
     """
 
-    after_s: float = 15.0
+    after_s: Annotated[float, Meta(ge=0)] = 15.0
 
     def reach(self, model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
         if view.oldest_wait_s(model.id) < self.after_s:

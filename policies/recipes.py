@@ -1,6 +1,9 @@
 """Whole systems, each an expression: one answer for every question."""
 
 from dataclasses import replace
+from typing import Annotated
+
+from msgspec import Meta
 
 from fleet.policy import KeepAlive, Policy
 from policies.admission import AdmitAll, BoundedHold
@@ -9,7 +12,7 @@ from policies.migration import MigrateVictims
 from policies.ordering import FirstComeFirstServed, LongestWaiting
 from policies.placement import EarliestReady, RandomPlacement
 from policies.retention import GreedyDualSizeFrequency, KeepNothing, LeastRecentlyUsed
-from policies.room import CheapestRoom, EvictIdle, NoRoom, PreemptVictims
+from policies.room import CheapestRoom, EvictIdle, NoRoom, PreemptMovable
 from policies.routing import AdapterAffinity, LeastLoaded
 from policies.scaling import FixedReplicas, PerQueue
 
@@ -35,8 +38,8 @@ def serverlessllm_no_migration() -> Policy:
 
 
 def shepherd_star() -> Policy:
-    """The paper's Shepherd*: ServerlessLLM's placement, preempting where it would migrate."""
-    return replace(serverlessllm(), room=CheapestRoom((EvictIdle(), PreemptVictims())))
+    """The paper's Shepherd*: ServerlessLLM's placement, preempting what it would migrate."""
+    return replace(serverlessllm(), room=CheapestRoom((EvictIdle(), PreemptMovable())))
 
 
 def serverless() -> Policy:
@@ -64,7 +67,7 @@ def static() -> Policy:
     )
 
 
-def keep_alive(keep_alive_s: float = 60.0) -> Policy:
+def keep_alive(keep_alive_s: Annotated[float, Meta(ge=0)] = 60.0) -> Policy:
     """ServerlessLLM's placement with a fixed keep-alive, as FaaS platforms have."""
     kept: KeepAlive = FixedKeepAlive(keep_alive_s)
     return replace(serverlessllm_no_migration(), keep_alive=kept)
@@ -79,7 +82,7 @@ def gdsf() -> Policy:
     )
 
 
-def adapter_affinity(most_held: int = 256) -> Policy:
+def adapter_affinity(most_held: Annotated[int, Meta(ge=0)] = 256) -> Policy:
     """Adapters stay where they are attached, with spill; a bounded hold while a model loads."""
     return replace(
         serverlessllm(),

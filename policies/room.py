@@ -15,7 +15,7 @@ from msgspec import Meta
 from fleet.commands import Command, Keep, Preempt, StopInstance
 from fleet.domain import ModelSpec, NodeId, Part
 from fleet.holders import Instance
-from fleet.plans import UNNUMBERED, Plan, Step, Steps
+from fleet.plans import UNNUMBERED, Step, Steps
 from fleet.policy import Clearing, Room
 from fleet.view import View
 from policies.clearing import (
@@ -28,7 +28,8 @@ from policies.clearing import (
     stop_s,
     whole_cards,
 )
-from policies.migration import MigrateVictims
+from policies.migration import MigrateVictims, cheapest_moves
+from policies.victims import Found
 
 
 @dataclass(frozen=True)
@@ -71,30 +72,30 @@ class EvictIdle:
 class PreemptVictims:
     """Stop instances in the middle of their requests, which keep their tokens and wait again.
 
-    A victim costs its load to come back and the recomputation of its requests' KV cache, seconds.
-    A request is pushed off at most `most_preemptions` times, so that two models cannot push each
-    other for ever.
+    SHEPHERD (NSDI'23) preempts a running batch for one at least `ratio` = 3.03 times its size:
+    here the newcomer's queue against the requests that would be pushed off. 0 preempts whenever
+    the newcomer starts earlier for it, which thrashes on a full fleet. A request is pushed off at
+    most `most_preemptions` times, so that two models cannot push each other for ever. Costs, in
+    seconds: the victim's load to come back, and the recomputation of its requests' KV cache.
     """
 
+    ratio: Annotated[float, Meta(ge=0)] = 3.03
     most_preemptions: Annotated[int, Meta(ge=0)] = 2
 
     def reach(self, model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
         return whole_cards(model, view)
 
     def make(self, node: NodeId, model: ModelSpec, view: View) -> Clearing | None:
-        victims = [i for i in clearable(node, model, view) if self._may(i)]
+        limit = self.most_preemptions
+        victims = [i for i in clearable(node, model, view) if preemptible(i, limit)]
         ways = {i.id: Leave(self._cost_s(i, view)) for i in victims}
         found = cheapest(node, model, ways, view)
         if found is None:
             return None
-        plan = preempting([victim for victim, _ in found], view.now + stop_s(node, view))
-        return clearing(node, found, plan, view)
-
-    def _may(self, victim: Instance) -> bool:
-        return all(
-            not f.told and f.move is None and f.attempts <= self.most_preemptions
-            for f in victim.running.values()
-        )
+        pushed = sum(victim.load for victim, _ in found)
+        if view.queued(model.id) < self.ratio * pushed:
+            return None
+        return preempting(node, found, view)
 
     def _cost_s(self, victim: Instance, view: View) -> float:
         if not victim.load:
@@ -103,15 +104,49 @@ class PreemptVictims:
         return again_s + sum(view.resume_s(f, victim.node) for f in victim.running.values())
 
 
-def preempting(victims: list[Instance], ready_at: float) -> Plan:
-    """Push every request off each victim, then stop it."""
+@dataclass(frozen=True)
+class PreemptMovable:
+    """Preempt the victims that `MigrateVictims` would move, where it would move them.
+
+    Shepherd* of ServerlessLLM's evaluation (OSDI'24, section 7): the same choice of server and the
+    same estimates, but the victims' requests stop at once and load again elsewhere. So the two
+    differ in live migration alone. SHEPHERD's own rule is `PreemptVictims`.
+    """
+
+    most_preemptions: Annotated[int, Meta(ge=0)] = 2
+
+    def reach(self, model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
+        return whole_cards(model, view)
+
+    def make(self, node: NodeId, model: ModelSpec, view: View) -> Clearing | None:
+        found = cheapest_moves(node, model, view)
+        if found is None:
+            return None
+        if not all(preemptible(victim, self.most_preemptions) for victim, _ in found):
+            return None
+        return preempting(node, found, view)
+
+
+def preemptible(victim: Instance, most_preemptions: int) -> bool:
+    """Nothing else is asked of its requests, and none was pushed off too often.
+
+    Each dispatch but the first followed a preemption or a failure; both count.
+    """
+    return all(
+        not f.told and f.move is None and f.attempts <= most_preemptions
+        for f in victim.running.values()
+    )
+
+
+def preempting(node: NodeId, found: Found, view: View) -> Clearing:
+    """Push every request off each victim, then stop it: over as soon as an engine can stop."""
     steps: list[Step[Command]] = []
-    for victim in victims:
+    for victim, _ in found:
         first = len(steps)
         steps += [Step(Preempt(UNNUMBERED, r, Keep.TOKENS)) for r in victim.running]
         after = tuple(range(first, len(steps)))
         steps.append(Step(StopInstance(UNNUMBERED, victim.id), after))
-    return Steps(tuple(steps), ready_at)
+    return clearing(node, found, Steps(tuple(steps), view.now + stop_s(node, view)), view)
 
 
 @dataclass(frozen=True)

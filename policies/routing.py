@@ -19,14 +19,18 @@ class LeastLoaded:
 
     def route(self, request: Request, view: View) -> Instance | None:
         adapter = request.adapter
-        if adapter is None:
-            return least_loaded(request, view)
+        if adapter is None:  # spelled out: asked for nearly every request
+            least = view.ready(request.model).least()
+            return least if least is not None and least.load < least.slots else None
         for instance in view.ready(request.model):
             if instance.load >= instance.slots:
                 return None
             if instance.can_take(adapter):
                 return instance
         return None
+
+
+LEAST_LOADED = LeastLoaded()
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class AdapterAffinity:
     def route(self, request: Request, view: View) -> Instance | None:
         adapter = request.adapter
         if adapter is None:
-            return least_loaded(request, view)
+            return LEAST_LOADED.route(request, view)
         other: Instance | None = None
         spilling = False
         for instance in view.ready(request.model):  # least loaded first
@@ -58,9 +62,3 @@ class AdapterAffinity:
             if other is None and instance.can_take(adapter):
                 other = instance
         return other
-
-
-def least_loaded(request: Request, view: View) -> Instance | None:
-    """The ready instance with the fewest requests, if it has a free slot."""
-    instance = view.ready(request.model).least()
-    return instance if instance is not None and instance.load < instance.slots else None

@@ -168,7 +168,7 @@ class Bench:
     def begin(self, plan: Plan) -> list[c.Command]:
         """Take on a plan as if a policy had proposed it; audited."""
         orders = self.controller.orders
-        orders.begin()
+        orders.out = []
         self.controller.execution.begin(plan)
         audit.check(self.state)
         return orders.out
