@@ -39,6 +39,7 @@ class Nodes:
         self.examples: list[NodeSpec] = []
         self.example_of: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self.alive: list[bool] = []
+        self.alive_gpus: npt.NDArray[np.int32] = np.zeros(0, np.int32)  # 0 on a dead node
         self.free_bytes: list[list[int]] = []  # by node and card
         self.held = Holdings()
         self.free_gpus: npt.NDArray[np.int32] = np.zeros(0, np.int32)
@@ -60,6 +61,7 @@ class Nodes:
         add = len(specs)
         gpus = np.array([s.gpus for s in specs], np.int32)
         parts = np.array([s.gpu_bytes if s.gpus else 0 for s in specs], np.int64)
+        self.alive_gpus = np.concatenate([self.alive_gpus, gpus])
         self.free_gpus = np.concatenate([self.free_gpus, gpus])
         self.idle_gpus = np.concatenate([self.idle_gpus, np.zeros(add, np.int32)])
         self.largest_part = np.concatenate([self.largest_part, parts])
@@ -124,6 +126,7 @@ class Nodes:
     def lose(self, node: NodeId) -> None:
         """A dead node has nothing to give. Its holders must have been released before."""
         self.alive[node] = False
+        self.alive_gpus[node] = 0
         self.free_bytes[node] = []
         self._recount(node)
 

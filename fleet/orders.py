@@ -34,6 +34,7 @@ class Orders:
     """Numbers commands, remembers which are open, and keeps the agenda of an event."""
 
     __slots__ = (
+        "_about",
         "_most_answers",
         "answers",
         "capacity",
@@ -53,6 +54,7 @@ class Orders:
         self.answers = 0
         self.out: list[Command] = []
         self.open: dict[CommandId, Open] = {}
+        self._about: dict[InstanceId, dict[CommandId, Open]] = {}
         # The agenda. Dicts are sets that remember their order, so runs repeat exactly.
         self.serve: dict[ModelId, None] = {}
         self.scale: dict[ModelId, None] = {}
@@ -64,12 +66,26 @@ class Orders:
         number = self.number()
         command = msgspec.structs.replace(command, id=number)
         self.out.append(command)
-        self.open[number] = Open(command, step)
+        opened = self.open[number] = Open(command, step)
+        instance = _instance_of(command)
+        if instance is not None:
+            self._about.setdefault(instance, {})[number] = opened
         return number
 
     def close(self, command: CommandId) -> Open | None:
         """An answer came. None: a late one, of something that is over."""
-        return self.open.pop(command, None)
+        opened = self.open.pop(command, None)
+        instance = None if opened is None else _instance_of(opened.command)
+        if instance is not None:
+            about = self._about[instance]
+            del about[command]
+            if not about:
+                del self._about[instance]
+        return opened
+
+    def about(self, instance: InstanceId) -> list[Open]:
+        """Open commands to the instance itself, in the order they were given."""
+        return list(self._about.get(instance, {}).values())
 
     def asked(self) -> None:
         """Count an answer of a policy that can be asked again in the same event."""
@@ -79,3 +95,8 @@ class Orders:
                 f"more than {self._most_answers} policy answers in one event: "
                 "a policy keeps proposing what changes nothing (limits.max_answers)"
             )
+
+
+def _instance_of(command: Command) -> InstanceId | None:
+    """Whom the command is to, if that is an instance."""
+    return getattr(command, "instance", None)

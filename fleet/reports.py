@@ -241,11 +241,7 @@ class Reports:
 
     def _close_about(self, instance: Instance) -> list[Open]:
         """Close every order to the instance itself."""
-        about = [
-            o
-            for o in self.orders.open.values()
-            if getattr(o.command, "instance", None) == instance.id
-        ]
+        about = self.orders.about(instance.id)
         for opened in about:
             self.orders.close(opened.command.id)
         return about

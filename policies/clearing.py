@@ -48,9 +48,8 @@ class Fixed:
 
 def whole_cards(model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
     """By node: alive, and so many cards there at all."""
-    cards = np.array([s.gpus for s in view.nodes.specs], np.int64)
     needed = 1 if isinstance(model.need, Part) else model.need.gpus
-    reach: npt.NDArray[np.bool_] = np.array(view.nodes.alive, np.bool_) & (cards >= needed)
+    reach: npt.NDArray[np.bool_] = view.nodes.alive_gpus >= needed
     return reach
 
 

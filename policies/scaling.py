@@ -29,6 +29,8 @@ class PerQueue:
         have = starting + len(view.ready(model))
         worth = self.per_instance or view.model(model).max_sequences
         queued = view.queued(model) - starting * worth
+        if queued <= 0:
+            return have
         uncovered = queued - open_slots(model, queued, view)
         return have + -(-uncovered // worth) if uncovered > 0 else have
 
