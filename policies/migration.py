@@ -87,7 +87,8 @@ def movable(victim: Instance) -> bool:
 
 def moved_after_s(ways: Sequence[Way]) -> float:
     """Seconds until the last request has moved: targets side by side, the loads of one in turn."""
-    moves = sorted((w for w in ways if isinstance(w, Move)), key=lambda w: w.load_s)
+    moves = [way for way in ways if isinstance(way, Move)]
+    moves.sort(key=lambda w: (w.load_s, -w.resume_s))
     loading_s: dict[NodeId, float] = {}
     longest_s = 0.0
     for move in moves:

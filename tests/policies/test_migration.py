@@ -57,30 +57,28 @@ def test_a_node_is_free_when_its_last_request_has_moved(bench: Bench) -> None:
     if clearing is None:
         return
     view, steps = bench.view, [step.command for step in clearing.plan.steps]
-    loads: dict[NodeId, list[tuple[float, int]]] = {}
-    for i, command in enumerate(steps):
-        if isinstance(command, StartInstance):
-            on, tier = command.shards[0].node, command.sources[0].tier
-            load_s = view.estimates.load_s(view.model(command.model), view.node(on), tier)
-            loads.setdefault(on, []).append((load_s, i))
-    ready_s = {
-        i: view.queue_s(on) + sum(load_s for load_s, _ in sorted(each)[: n + 1])
-        for on, each in loads.items()
-        for n, (_, i) in enumerate(sorted(each))
-    }
-    moved_s: dict[int, float] = {}
-    for command in steps:
-        if isinstance(command, Migrate):
-            first = step_of(command.target)
-            if first is None:
-                on = view.instance(command.target).node
-            else:
-                on = next(on for on, each in loads.items() if first in {i for _, i in each})
-            before_s = moved_s.get(command.source, 0.0 if first is None else ready_s[first])
-            resume_s = view.resume_s(bench.state.flights[command.request], on)
-            moved_s[command.source] = before_s + resume_s
+    started = {i: c for i, c in enumerate(steps) if isinstance(c, StartInstance)}
+    resume_s: dict[int, float] = {}  # by source
+    first_of: dict[int, int | None] = {}
+    for move in (c for c in steps if isinstance(c, Migrate)):
+        first = first_of[move.source] = step_of(move.target)
+        on = view.instance(move.target).node if first is None else started[first].shards[0].node
+        each_s = view.resume_s(bench.state.flights[move.request], on)
+        resume_s[move.source] = resume_s.get(move.source, 0.0) + each_s
+    moved_s = [resume_s[source] for source, first in first_of.items() if first is None]
+    loads: dict[NodeId, list[tuple[float, float]]] = {}
+    for source, first in first_of.items():
+        if first is not None:
+            on, tier = started[first].shards[0].node, started[first].sources[0].tier
+            load_s = view.estimates.load_s(view.model(started[first].model), view.node(on), tier)
+            loads.setdefault(on, []).append((load_s, -resume_s[source]))
+    for on, each in loads.items():
+        ended_s = view.queue_s(on)
+        for load_s, less_s in sorted(each):
+            ended_s += load_s
+            moved_s.append(ended_s - less_s)
     stop_s = view.estimates.belief(view.node(HERE).kind).stop_s
-    expected = view.now + max(moved_s.values(), default=0.0) + stop_s
+    expected = view.now + max(moved_s, default=0.0) + stop_s
     assert isclose(clearing.free_at, expected, abs_tol=1e-9)
 
 
