@@ -84,11 +84,24 @@ def _entry(question: str, name: str, made_by: Callable[..., Any]) -> Entry:
 
 
 def _parameter(parameter: inspect.Parameter) -> Parameter:
-    kind = parameter.annotation
-    kind = kind.__name__ if inspect.isclass(kind) else str(kind)
+    kind = _kind(parameter.annotation)
     if parameter.default is inspect.Parameter.empty:
         return Parameter(parameter.name, kind, None)
     return Parameter(parameter.name, kind, _default(parameter.default))
+
+
+def _kind(annotation: Any) -> str:
+    """A type as people write it, with the bounds that it is annotated with."""
+    if get_origin(annotation) is not Annotated:
+        return annotation.__name__ if inspect.isclass(annotation) else str(annotation)
+    kind, *bounds = get_args(annotation)
+    return ", ".join([_kind(kind), *map(_bound, bounds)])
+
+
+def _bound(meta: Any) -> str:
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    given = ((sign, getattr(meta, name, None)) for name, sign in signs.items())
+    return " and ".join(f"{sign} {limit}" for sign, limit in given if limit is not None)
 
 
 def _default(value: Any) -> str:
