@@ -290,6 +290,8 @@ class Batch:
         """Gives prefills their tokens of the next iteration; who got some, and how many."""
         budget = self._budget - len(self._marks)
         taken: list[Sequence] = []
+        if not self._filling:
+            return taken, self._admit(at, taken, 0, budget)
         tokens = 0
         blocked = False
         for sequence in self._filling:

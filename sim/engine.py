@@ -130,7 +130,8 @@ class Engine(Batch):
         sequence with `prefilled` tokens; the engine and the reservation are then as before.
         """
         prompt_tokens, output_tokens = sequence.prompt_tokens, sequence.output_tokens
-        if sequence.generated or sequence.prefilled or min(prompt_tokens, output_tokens) < 1:
+        odd = sequence.generated or sequence.prefilled
+        if odd or prompt_tokens < 1 or output_tokens < 1:
             sequence.check()
         whole = -(-(prompt_tokens + output_tokens) // self.block_tokens)
         if whole > self.kv_blocks:
@@ -286,7 +287,17 @@ class Engine(Batch):
                 self._land(at)
         while marks and marks[0][0] <= iteration:
             ended.append(self._end(at))
-        self._plan(at)
+        if (
+            not marks
+            or self._waiting
+            or self._filling
+            or self._joining
+            or self._promised > self.kv_blocks
+        ):
+            self._plan(at)
+        else:
+            self._started_at = at
+            self._run_decode(at, False)
 
     def _changed(self, at: float) -> None:
         """What may run next changed: starts if idle, else looks again at the next boundary."""
@@ -377,7 +388,8 @@ class Engine(Batch):
         slope = first_s - half
         # The root of half * x^2 + slope * x = since_s in the form that half = 0 does not hurt.
         done = int(2.0 * since_s / (slope + sqrt(slope * slope + 4.0 * half * since_s)))
-        done = min(done, last)
+        if done > last:  # noqa: PLR1730 - no call in most cases
+            done = last
         while done > 0 and done * first_s + half * (done * (done - 1)) > since_s:
             done -= 1
         while done < last and (done + 1) * first_s + half * (done * (done + 1)) <= since_s:

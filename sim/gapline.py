@@ -11,6 +11,10 @@ from math import ceil, inf
 from fleet.gaps import BITS, EDGES_S
 
 
+#: A histogram of one gap, by its bin.
+_ONE = tuple(1 << BITS * at for at in range(len(EDGES_S) + 1))
+
+
 class GapLine:
     """Runs of iterations, appended; `total` is the packed histogram of all their lengths.
 
@@ -29,7 +33,7 @@ class GapLine:
 
     def one(self, length_s: float, end: int) -> None:
         """A single iteration, which makes the iteration count `end`."""
-        self.total += 1 << BITS * bisect_right(EDGES_S, length_s)
+        self.total += _ONE[bisect_right(EDGES_S, length_s)]
         stack = self._stack
         while stack and stack[-1][1] <= length_s:
             stack.pop()
