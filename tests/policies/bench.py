@@ -155,8 +155,9 @@ class Bench:
         model_id = ModelId(ArtifactId(model))
         sources = tuple(self.view.source(model_id, shard.node) for shard in shards)
         start = c.StartInstance(UNNUMBERED, planned(0), model_id, shards, sources)
-        command = self.begin(Steps((Step(start),), self.state.now))[-1]
-        assert isinstance(command, c.StartInstance)
+        out = list(self.begin(Steps((Step(start),), self.state.now)))
+        while not isinstance(command := out.pop(), c.StartInstance):
+            out += self.answer(command)  # what must leave the caches first
         self.answer(command)
         instance = self.state.instances[command.instance]
         self.aim.at = instance
