@@ -27,6 +27,8 @@ LAST_ANSWERS = 3000
 class ControllerMachine(RuleBasedStateMachine):
     make: ClassVar[Callable[[], Policy]] = plain
     uses_all_cards: ClassVar[bool] = True  # starts an instance wherever its scaling wants one
+    spreads_stages: ClassVar[bool] = False  # a pipeline's stages lie on nodes of their own
+    routes_blindly: ClassVar[bool] = False  # whatever adapters the instances hold
     attaches_at_once: ClassVar[bool] = True  # routes to an instance that could take the adapter
     keeps_forever: ClassVar[bool] = False  # may leave idle instances at the end
 
@@ -172,11 +174,11 @@ class ControllerMachine(RuleBasedStateMachine):
 
     def check(self) -> None:
         self.driver.sound = False
-        liveness.assert_nothing_waits_beside_a_slot(self.driver)
+        liveness.assert_nothing_waits_beside_a_slot(self.driver, blindly=self.routes_blindly)
         if self.attaches_at_once:
             liveness.assert_adapters_come(self.driver)
         if self.uses_all_cards:
-            liveness.assert_capacity_is_used(self.driver)
+            liveness.assert_capacity_is_used(self.driver, spread=self.spreads_stages)
         if not self.keeps_forever:
             liveness.assert_idle_instances_have_timers(self.driver)
         self.driver.sound = True

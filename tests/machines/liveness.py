@@ -11,9 +11,14 @@ def waiting(driver: HandDriver) -> list[Request]:
     return [job.request for job in driver.books.jobs.values() if job.dispatch is None]
 
 
-def assert_nothing_waits_beside_a_slot(driver: HandDriver) -> None:
-    """A ready instance with a free slot serves whoever it has the adapter for."""
+def assert_nothing_waits_beside_a_slot(driver: HandDriver, *, blindly: bool) -> None:
+    """A ready instance with a free slot serves whoever it has the adapter for.
+
+    A policy that routes `blindly` sends a request where its adapter is still to come.
+    """
     for request in waiting(driver):
+        if blindly and request.adapter is not None:
+            continue
         for instance in serving(driver.controller.state, request):
             adapter = request.adapter
             assert adapter is not None, f"{request.id} waits beside instance {instance.id}"
@@ -37,8 +42,11 @@ def assert_adapters_come(driver: HandDriver) -> None:
             )
 
 
-def assert_capacity_is_used(driver: HandDriver) -> None:
-    """A model that should have more instances has no free cards beside it."""
+def assert_capacity_is_used(driver: HandDriver, *, spread: bool) -> None:
+    """A model that should have more instances has no free cards beside it.
+
+    A policy that `spread`s pipelines puts each stage on a node of its own.
+    """
     controller = driver.controller
     for model in {request.model for request in waiting(driver)}:
         serving = controller.state.serving[model]
@@ -46,7 +54,9 @@ def assert_capacity_is_used(driver: HandDriver) -> None:
         missing = wanted - len(serving.ready) - serving.starting
         moving = any(i.inbound for i in serving.ready)  # it holds two slots for a while
         if missing > 0 and not moving and not rests(driver, model):
-            assert not fits(controller.state, serving.spec), f"model {model} waits beside cards"
+            assert not fits(controller.state, serving.spec, spread=spread), (
+                f"model {model} waits beside cards"
+            )
 
 
 def assert_idle_instances_have_timers(driver: HandDriver) -> None:
@@ -70,14 +80,14 @@ def rests(driver: HandDriver, artifact: AdapterId | ArtifactId) -> bool:
     return any(timer.timer == f"retry/{artifact}" for timer in driver.books.timers)
 
 
-def fits(state: State, model: ModelSpec) -> bool:
+def fits(state: State, model: ModelSpec, *, spread: bool) -> bool:
     left = [list(cards) for cards in state.nodes.free_bytes]
     for _ in range(model.stages):
         found = (pick(spec, left[spec.id], model.need) for spec in state.nodes.specs)
         shard = next((s for s in found if s is not None), None)
         if shard is None:
             return False
-        for gpu in shard.gpus:
+        for gpu in range(len(left[shard.node])) if spread else shard.gpus:
             left[shard.node][gpu] -= shard.gpu_bytes
     return True
 
