@@ -46,11 +46,11 @@ class Attaching:
             return
         if end is End.DONE:
             about = command.id, loaded.id, command.adapter, self.env.now - began_at
-            self.cluster.answer(lambda now: e.AdapterAttached(now, *about), (loaded.id,))
+            self.cluster.answer(lambda now: e.AdapterAttached(now, *about), loaded.nodes)
         else:
             loaded.adapters.remove(command.adapter)
             failed = command.id, end.reason
-            self.cluster.answer(lambda now: e.CommandFailed(now, *failed), (loaded.id,))
+            self.cluster.answer(lambda now: e.CommandFailed(now, *failed), loaded.nodes)
 
     def detach(self, command: c.DetachAdapter) -> None:
         loaded = self.instances.loaded.get(command.instance)
@@ -58,4 +58,4 @@ class Attaching:
             return  # its loss is on its way
         loaded.adapters.remove(command.adapter)
         about = command.id, command.instance, command.adapter
-        self.cluster.answer(lambda now: e.AdapterDetached(now, *about), (command.instance,))
+        self.cluster.answer(lambda now: e.AdapterDetached(now, *about), loaded.nodes)

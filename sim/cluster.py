@@ -5,9 +5,9 @@ answered by an event that `fleet.answers` allows; answers that take no time stil
 What it knows and the controller does not: true output lengths, true durations, and faults to come.
 
 Late reports: a report may reach the controller long after what it tells, and after reports of
-other instances that came later. Reports about one instance or node keep their order, as over one
-connection. So a command may come for what is gone already; it is dropped, because the report of
-that loss is on its way and answers it.
+other nodes that came later. Reports from one node keep their order, as over one connection. So a
+command may come for what is gone already; it is dropped, because the report of that loss is on its
+way and answers it.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ from typing import Any
 from fleet import commands as c
 from fleet import events as e
 from fleet.controller import Controller
-from fleet.domain import InstanceId, NodeId
+from fleet.domain import NodeId
 from fleet.streams import Streams
 from sim.attaching import Attaching
 from sim.calendar import Arrival, Calendar
@@ -52,7 +52,7 @@ class Cluster:
         self.late = world.faults.late_report_probability > 0.0
         self.end_at = 0.0
         self._observe = observe or (lambda event, commands: None)
-        self._heard_at: dict[tuple[str, int], float] = {}
+        self._heard_at: dict[NodeId, float] = {}
         self._over = self.env.event()
         self.kv = KvCopies(self.env, self.storage)
         self.requests = Requests(self)
@@ -115,21 +115,17 @@ class Cluster:
     def answer(
         self,
         make: Callable[[float], e.Event],
-        instances: tuple[InstanceId, ...] = (),
-        node: NodeId | None = None,
+        nodes: Iterable[NodeId],
     ) -> None:
         """Report what `make` says of the moment at which the controller learns it.
 
-        It does not overtake an earlier report about the same instances or node.
+        It comes from these nodes, and overtakes no earlier report from them.
         """
         at = self.env.now
         if self.late:
-            about = [("instance", int(instance)) for instance in instances]
-            if node is not None:
-                about.append(("node", int(node)))
             at += self.faults.report_delay_s()
-            at = max(at, *(self._heard_at.get(one, 0.0) for one in about))
-            self._heard_at.update(dict.fromkeys(about, at))
+            at = max(at, *(self._heard_at.get(node, 0.0) for node in nodes))
+            self._heard_at.update(dict.fromkeys(nodes, at))
         self.env.at(at, lambda: self.report(make(at)))
 
     def after(self, delay_s: float, then: Callable[[], None]) -> None:

@@ -82,7 +82,7 @@ class Copies:
         self.settle(node, (command.target.tier,), command.artifact, end)
         if end is End.DONE:
             about = command.id, command.artifact, self.env.now - began_at
-            self.cluster.answer(lambda now: e.Fetched(now, *about), node=node)
+            self.cluster.answer(lambda now: e.Fetched(now, *about), (node,))
         elif end is not End.GONE:
             self._failed(command, node, end.reason)
 
@@ -92,10 +92,10 @@ class Copies:
             return  # its loss is on its way
         self.storage.nodes[node].shelf(command.place.tier).drop(command.artifact)
         about = command.id, command.artifact, command.place
-        self.cluster.answer(lambda now: e.Dropped(now, *about), node=node)
+        self.cluster.answer(lambda now: e.Dropped(now, *about), (node,))
 
     def _failed(self, command: c.Fetch, node: NodeId, reason: str) -> None:
-        self.cluster.answer(lambda now: e.CommandFailed(now, command.id, reason), node=node)
+        self.cluster.answer(lambda now: e.CommandFailed(now, command.id, reason), (node,))
 
 
 def _node_of(place: Place) -> NodeId:

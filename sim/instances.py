@@ -36,8 +36,13 @@ class Loaded:
         """Where its first shard is."""
         return self.shards[0].node
 
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        """Where its shards are."""
+        return tuple(shard.node for shard in self.shards)
+
     def lies_on(self, node: NodeId) -> bool:
-        return any(shard.node == node for shard in self.shards)
+        return node in self.nodes
 
 
 class Instances:
@@ -83,12 +88,12 @@ class Instances:
         if end is End.GONE:
             return
         if end is not End.DONE:
-            return self._failed_to_start(command, end.reason)
+            return self._failed_to_start(command, loaded, end.reason)
         load_s = self.env.now - began_at
         named = (*phases, ("weights", load_s - phases_s))
         self.serve(loaded)
         about = command.id, command.instance, load_s, named
-        self.cluster.answer(lambda now: e.InstanceReady(now, *about), (command.instance,))
+        self.cluster.answer(lambda now: e.InstanceReady(now, *about), loaded.nodes)
 
     def _weights(self, load: Load, loaded: Loaded, command: c.StartInstance) -> list[Transfer]:
         """An equal part of the weights to every shard."""
@@ -99,11 +104,9 @@ class Instances:
             for transfer in self.loads.to_cards(load, part_bytes, source, shard)
         ]
 
-    def _failed_to_start(self, command: c.StartInstance, reason: str) -> None:
-        self.forget(command.instance)
-        self.cluster.answer(
-            lambda now: e.CommandFailed(now, command.id, reason), (command.instance,)
-        )
+    def _failed_to_start(self, command: c.StartInstance, loaded: Loaded, reason: str) -> None:
+        self.forget(loaded.id)
+        self.cluster.answer(lambda now: e.CommandFailed(now, command.id, reason), loaded.nodes)
 
     # Serving
 
@@ -118,7 +121,7 @@ class Instances:
         self.requests.engines[loaded.id] = engine
         crash_s = self.cluster.faults.engine_crash_after_s()
         if crash_s < inf:
-            self.cluster.after(crash_s, lambda: self._crash(engine))
+            self.cluster.after(crash_s, lambda: self.crash(engine))
 
     def _kv_blocks(self, loaded: Loaded) -> int:
         """Blocks of KV cache beside the weights; 0 where an engine could not start."""
@@ -129,11 +132,12 @@ class Instances:
         profile = self.loads.profile(loaded.node)
         return profile.kv_blocks(loaded.model, held_bytes, _gpus(loaded))
 
-    def _crash(self, engine: Served) -> None:
+    def crash(self, engine: Served) -> None:
+        """The engine dies, if it has not ended before."""
         if self.requests.engines.get(engine.instance) is engine:
             instance = engine.instance
             self.lose(instance)
-            self.cluster.answer(lambda now: e.InstanceLost(now, instance, "crash"), (instance,))
+            self.cluster.answer(lambda now: e.InstanceLost(now, instance, "crash"), engine.nodes)
 
     # Ending
 
@@ -163,7 +167,7 @@ class Instances:
         if self.is_alive(loaded):
             self.forget(loaded.id)
             about = command.id, loaded.id
-            self.cluster.answer(lambda now: e.InstanceStopped(now, *about), (loaded.id,))
+            self.cluster.answer(lambda now: e.InstanceStopped(now, *about), loaded.nodes)
 
     def forget(self, instance: InstanceId) -> None:
         loaded = self.loaded.pop(instance, None)

@@ -18,7 +18,7 @@ import simpy
 
 from fleet import commands as c
 from fleet import events as e
-from fleet.domain import CommandId
+from fleet.domain import CommandId, NodeId
 from sim.served import Served, Stream
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Move:
         self.target = target
         self.done = 0
         self.rounds = 0
+
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        return (*self.source.nodes, *self.target.nodes)
 
 
 class Migration:
@@ -144,14 +148,13 @@ class Migration:
         source, target = move.source, move.target
         if not self._alive(source) or stream.command != move.dispatch:
             return self._release(move)  # the report of the source's loss places it again
-        if self.requests.told_meanwhile(stream, source.instance):
+        if self.requests.told_meanwhile(stream, source):
             return self._release(move)
         if not self._alive(target):
             self.requests.add(stream, source)
         elif self.requests.enter(stream, target, stream.prompt_tokens + stream.generated - 1):
             answer = move.command.id, move.command.request, pause_s, moved_bytes, move.rounds
-            instances = source.instance, target.instance
-            self.cluster.answer(lambda now: e.Migrated(now, *answer), instances)
+            self.cluster.answer(lambda now: e.Migrated(now, *answer), move.nodes)
         else:
             self._give_up(move, "no_kv_room")
             self.requests.add(stream, source)
@@ -171,8 +174,7 @@ class Migration:
         self._failed(move, reason)
 
     def _failed(self, move: Move, reason: str) -> None:
-        instances = move.source.instance, move.target.instance
-        self.cluster.answer(lambda now: e.CommandFailed(now, move.command.id, reason), instances)
+        self.cluster.answer(lambda now: e.CommandFailed(now, move.command.id, reason), move.nodes)
 
 
 def prefill_s(engine: Served, tokens: int) -> float:

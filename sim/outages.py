@@ -33,13 +33,13 @@ class Outages:
         Instances with a shard there are gone too; their cards elsewhere are free.
         """
         spec = self.storage.nodes[node].spec
-        gone = tuple(i.id for i in self.instances.loaded.values() if i.lies_on(node))
+        gone = [i.id for i in self.instances.loaded.values() if i.lies_on(node)]
         cut = self.storage.lose(node)
         for instance in gone:
             self.instances.lose(instance)
         self.cluster.loads.lose(node, cut)
         self.cluster.kv.cut(cut)
-        self.cluster.answer(lambda now: e.NodeLost(now, node), gone, node)
+        self.cluster.answer(lambda now: e.NodeLost(now, node), (node,))
         repair_s = self.cluster.faults.repair_after_s()
         if repair_s is not None:
             self.cluster.after(repair_s, lambda: self._join(spec))

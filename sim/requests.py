@@ -117,7 +117,7 @@ class Requests:
         try:
             engine.add(self.env._now, stream)
         except NeverFits:
-            return self.fail(stream, engine.instance, "does_not_fit")
+            return self.fail(stream, engine, "does_not_fit")
         stream.engine = engine
         self._arm(engine)
         if engine.card is not None:
@@ -135,8 +135,8 @@ class Requests:
         if stream.engine is None:
             stream.cancelled = command.reason
             return
-        instance = stream.engine.instance
-        self.fail(self.take_out(stream), instance, command.reason)
+        engine = stream.engine
+        self.fail(self.take_out(stream), engine, command.reason)
 
     def preempt(self, command: c.Preempt) -> None:
         stream = self.live.get(command.request)
@@ -151,21 +151,21 @@ class Requests:
             return self.cluster.swapping.out(stream, engine)
         if command.keep is c.Keep.NOTHING:
             stream = self.live[command.request] = stream.fresh()
-        self.preempted(stream, engine.instance)
+        self.preempted(stream, engine)
 
-    def told_meanwhile(self, stream: Stream, instance: InstanceId) -> bool:
+    def told_meanwhile(self, stream: Stream, engine: Served) -> bool:
         """Whether it was cancelled or preempted on its way to an engine, and so ends here.
 
         Its KV is lost either way.
         """
         if stream.cancelled:
-            self.fail(stream, instance, stream.cancelled)
+            self.fail(stream, engine, stream.cancelled)
             return True
         if stream.preempted is None:
             return False
         if stream.preempted is c.Keep.NOTHING:
             stream = self.live[stream.request] = stream.fresh()
-        self.preempted(stream, instance)
+        self.preempted(stream, engine)
         return True
 
     # Reports
@@ -174,32 +174,31 @@ class Requests:
         assert isinstance(stream, Stream)
         stream.engine = None
         if self._late:
-            instance = engine.instance
-            self._end(stream, instance, lambda now: finished(stream, instance, now))
+            self._end(stream, engine, lambda now: finished(stream, engine.instance, now))
             return
         del self.live[stream.request]
         self.cluster.report(finished(stream, engine.instance, at))
         if self.env.arrivals_over:
             self.cluster.check_over()
 
-    def fail(self, stream: Stream, instance: InstanceId, reason: str) -> None:
+    def fail(self, stream: Stream, engine: Served, reason: str) -> None:
         """Final: cancelled as told, or nothing that an engine can serve."""
         about = stream.command, RequestId(stream.request)
-        self._end(stream, instance, lambda now: e.RequestFailed(now, *about, reason))
+        self._end(stream, engine, lambda now: e.RequestFailed(now, *about, reason))
 
-    def _end(self, stream: Stream, instance: InstanceId, make: Callable[[float], e.Event]) -> None:
+    def _end(self, stream: Stream, engine: Served, make: Callable[[float], e.Event]) -> None:
         def tell(now: float) -> e.Event:
             del self.live[stream.request]
             self.cluster.check_over()  # stops the run only after this report
             return make(now)
 
-        self.cluster.answer(tell, (instance,))
+        self.cluster.answer(tell, engine.nodes)
 
-    def preempted(self, stream: Stream, instance: InstanceId) -> None:
+    def preempted(self, stream: Stream, engine: Served) -> None:
         """Off its instance; the controller may dispatch it again."""
         about = stream.command, RequestId(stream.request), stream.generated
         stream.preempted = None
-        self.cluster.answer(lambda now: e.Preempted(now, *about), (instance,))
+        self.cluster.answer(lambda now: e.Preempted(now, *about), engine.nodes)
 
 
 def finished(stream: Stream, instance: InstanceId, now: float) -> e.RequestFinished:

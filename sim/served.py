@@ -35,6 +35,11 @@ class Served(Engine):
         """Where its first shard is."""
         return self.shards[0].node
 
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        """Where its shards are."""
+        return tuple(shard.node for shard in self.shards)
+
 
 class Stream(Sequence, gc=False, eq=False):
     """A request from its arrival until its end is reported: what was streamed stays known.

@@ -48,7 +48,7 @@ class Sleeping:
         self.instances.free_cards(loaded)
         loaded.adapters.clear()
         about = command.id, command.instance
-        self.cluster.answer(lambda now: e.Slept(now, *about), (command.instance,))
+        self.cluster.answer(lambda now: e.Slept(now, *about), loaded.nodes)
 
     def wake(self, command: c.Wake) -> None:
         loaded = self.instances.loaded.get(command.instance)
@@ -67,15 +67,14 @@ class Sleeping:
         end = yield from self.loads.carry(load, lambda: self._weights(load, loaded, command.source))
         if end is End.GONE:
             return
-        instance = command.instance
         if end is End.DONE:
             self.instances.serve(loaded)
-            about = command.id, instance, self.env.now - began_at
-            self.cluster.answer(lambda now: e.Awake(now, *about), (instance,))
+            about = command.id, loaded.id, self.env.now - began_at
+            self.cluster.answer(lambda now: e.Awake(now, *about), loaded.nodes)
         else:
             self.instances.free_cards(loaded)
             failed = command.id, end.reason
-            self.cluster.answer(lambda now: e.CommandFailed(now, *failed), (instance,))
+            self.cluster.answer(lambda now: e.CommandFailed(now, *failed), loaded.nodes)
 
     def _weights(self, load: Load, loaded: Loaded, source: Place) -> list[Transfer]:
         part_bytes = loaded.model.weight_bytes / len(loaded.shards)

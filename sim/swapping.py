@@ -40,13 +40,13 @@ class Swapping:
         yield from self.kv.over_pcie(engine, _kv_tokens(stream))
         if self._is_on(stream, dispatch, engine):
             stream.kv_node = engine.node
-            self.requests.preempted(stream, engine.instance)
+            self.requests.preempted(stream, engine)
 
     def _back(self, stream: Stream, dispatch: CommandId, engine: Served) -> Work:
         yield from self.kv.over_pcie(engine, _kv_tokens(stream))
         if not self._is_on(stream, dispatch, engine):
             return
-        if self.requests.told_meanwhile(stream, engine.instance):
+        if self.requests.told_meanwhile(stream, engine):
             return
         if not self.requests.enter(stream, engine, _kv_tokens(stream)):
             self.requests.add(stream, engine)

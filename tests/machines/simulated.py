@@ -68,13 +68,13 @@ class Scenario:
             adapter = rng.choice([None, *loras]) if loras else None
             yield Arrival(
                 self._request(number, model.id, adapter, at, rng.randint(1, 40)),
-                rng.randint(1, 60),
+                rng.choice([rng.randint(1, 30), rng.randint(1, 150)]),
             )
 
     def _request(
         self, number: int, model: ModelId, adapter: AdapterId | None, at: float, prompt_tokens: int
     ) -> Request:
-        return Request(RequestId(number), model, adapter, at, prompt_tokens, 50)
+        return Request(RequestId(number), model, adapter, at, prompt_tokens, 140)
 
 
 class Sampling(HandDriver):

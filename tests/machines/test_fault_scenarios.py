@@ -22,29 +22,37 @@ MODELS = (
     model(5, weight_bytes=50, slots=3, adapters=2),
 )
 ADAPTERS = (adapter(10, 2, 5), adapter(11, 2, 5), adapter(12, 5, 5), adapter(13, 5, 9))
-NODES: st.SearchStrategy[dict[str, Any]] = st.builds(
+NODE: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     gpus=st.integers(1, 4),
     kind=st.sampled_from(sorted(KINDS)),
-    dram_bytes=st.sampled_from([0, 60, 120]),
-    ssd_bytes=st.sampled_from([50, 160, 400]),
+    dram_bytes=st.sampled_from([60, 120, 300, 0]),
+    ssd_bytes=st.sampled_from([160, 400, 50]),
+)
+NODES: st.SearchStrategy[list[dict[str, Any]]] = st.sampled_from([3, 4, 2, 5, 1]).flatmap(
+    lambda count: st.lists(NODE, min_size=count, max_size=count)
 )
 
 ROOMS = [
-    {"name": "none"},
-    {"name": "evict_idle"},
-    {"name": "preempt"},
     {"name": "migrate", "by": "tokens"},
     {"name": "migrate", "by": "kv"},
+    {"name": "preempt"},
+    {"name": "evict_idle"},
+    {"name": "none"},
     {"name": "cheapest", "rooms": ["evict_idle", {"name": "migrate", "by": "kv"}, "preempt"]},
 ]
 ANSWERS: dict[str, list[Any]] = {
     "admission": ["admit_all", {"name": "bounded_hold", "most_held": 5}],
     "routing": ["least_loaded", "adapter_affinity"],
-    "scaling": ["per_queue", {"name": "fixed", "replicas": 2}, {"name": "bounded", "most": 2}],
+    "scaling": ["per_queue", {"name": "bounded", "most": 2}, {"name": "fixed", "replicas": 2}],
     "placement": ["earliest_ready", "random"],
     "room": ROOMS,
-    "retention": ["lru", "gdsf", "nothing", {"name": "lru", "tiers": ["dram"]}],
+    "retention": [
+        "lru",
+        "gdsf",
+        "nothing",
+        *({"name": "lru", "tiers": [t]} for t in ("dram", "ssd")),
+    ],
     "keep_alive": [
         "forever",
         "load_time",
@@ -54,17 +62,17 @@ ANSWERS: dict[str, list[Any]] = {
             for level in (0, 1, 2)
         ),
     ],
-    "upkeep": [[], [{"name": "prefetch_popular", "every_s": 20.0}]],
+    "upkeep": [[{"name": "prefetch_popular", "every_s": every_s}] for every_s in (3.0, 20.0)],
 }
 POLICIES = st.fixed_dictionaries(
-    {"recipe": st.sampled_from(sorted(RECIPES))},
+    {"recipe": st.sampled_from(["serverlessllm", *sorted(RECIPES)])},
     optional={question: st.sampled_from(answers) for question, answers in ANSWERS.items()},
 )
 FAULTS = st.builds(
     FaultRates,
-    node_loss_per_node_hour=st.sampled_from([0.0, 10.0, 60.0]),
+    node_loss_per_node_hour=st.sampled_from([0.0, 5.0, 60.0]),
     repair_s=st.sampled_from([None, 10.0]),
-    engine_crash_per_instance_hour=st.sampled_from([0.0, 60.0, 300.0]),
+    engine_crash_per_instance_hour=st.sampled_from([0.0, 20.0, 200.0]),
     load_failure_probability=st.sampled_from([0.0, 0.2]),
     slow_load_probability=st.sampled_from([0.0, 0.2]),
     slow_load_factor=st.just(3.0),
@@ -75,8 +83,8 @@ FAULTS = st.builds(
 )
 LIMITS = st.builds(
     Limits,
-    max_age_s=st.sampled_from([float("inf"), 40.0]),
-    max_waiting=st.sampled_from([10, 1000]),
+    max_age_s=st.sampled_from([float("inf"), 150.0, 40.0]),
+    max_waiting=st.sampled_from([1000, 1000, 10]),
     max_attempts=st.sampled_from([3, 10]),
     max_answers=st.just(2000),
 )
@@ -84,10 +92,8 @@ LIMITS = st.builds(
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
-    nodes = [
-        node(i, **spec) for i, spec in enumerate(draw(st.lists(NODES, min_size=1, max_size=5)))
-    ]
-    models = draw(st.lists(st.sampled_from(MODELS), min_size=1, unique=True))
+    nodes = [node(i, **spec) for i, spec in enumerate(draw(NODES))]
+    models = draw(st.permutations(MODELS))[: draw(st.sampled_from([4, 6, 3, 2, 1]))]
     known = {m.id for m in models}
     on_disk = st.sampled_from([True, False])
     resident = [
@@ -99,10 +105,10 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         setup(nodes, models, [a for a in ADAPTERS if a.model in known], resident, draw(LIMITS)),
         draw(POLICIES),
         draw(FAULTS),
-        requests=draw(st.integers(1, 50)),
-        per_s=draw(st.sampled_from([0.2, 1.0, 5.0])),
+        requests=draw(st.sampled_from([60, 40, 20, 5, 1])),
+        per_s=draw(st.sampled_from([0.2, 0.7, 3.0])),
         seed=draw(st.integers(0, 99)),
-        kv_blocks=draw(st.sampled_from([None, 6, 20])),
+        kv_blocks=draw(st.sampled_from([100, 20, 6, None])),
         store_bytes_per_s=draw(st.sampled_from([None, 15.0])),
     )
 
