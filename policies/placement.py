@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,14 @@ from fleet.plans import NOTHING, UNNUMBERED, Plan, Step, Steps, planned
 from fleet.policy import FULL, Clearing, Placed, Room
 from fleet.view import View
 
+LOADED_FROM: Final = (Tier.REMOTE, Tier.SSD, Tier.DRAM)
+
 
 def load_s(model: ModelSpec, view: View) -> npt.NDArray[np.float64]:
     """Believed seconds to load the model on each node, from the nearest copy each has."""
     table = np.array(
         [
-            [view.estimates.load_s(model, example, tier) for tier in Tier if tier < Tier.GPU]
+            [view.estimates.load_s(model, example, tier) for tier in LOADED_FROM]
             for example in view.nodes.examples
         ]
     )
@@ -63,11 +65,6 @@ def earliest_wake(model: ModelSpec, view: View) -> tuple[float, Plan | None]:
     return min(wakes(model, view), default=(np.inf, None), key=lambda w: w[0])
 
 
-def no_room(model: ModelSpec, view: View) -> Placed:
-    """`FULL`, unless others could clear what this model could not: instances of its own."""
-    return None if len(view.ready(model.id)) else FULL
-
-
 def _wake_source(instance: Instance, view: View) -> Place:
     if len(instance.shards) > 1:
         return REMOTE
@@ -90,10 +87,11 @@ class EarliestReady:
     (`fleet.estimates`, corrected online). Where the cards must first be cleared, the load begins at
     the later of q and the end of the cheapest clearing that `room` makes. Nodes with room are
     ranked at once; nodes to be cleared are tried in the order of q + n / b until none can beat the
-    best, at most `shortlist` of them.
+    best, at most `shortlist` of them. Where none serves it says `FULL`: what waits for a model of
+    the same size finds no more, because instances of a model that waits have no slots elsewhere.
     """
 
-    shortlist: Annotated[int, Meta(ge=1)] = 16
+    shortlist: Annotated[int, Meta(ge=1)] = 8
 
     def place(self, need: Need, view: View, room: Room) -> Placed:
         model = need.model
@@ -104,14 +102,14 @@ class EarliestReady:
         if model.stages > 1:
             staged = place_stages(model, column, view, room)
             sooner = staged is not None and staged.ready_at < best_at
-            return (staged if sooner else best) or no_room(model, view)
+            return (staged if sooner else best) or FULL
         fits = view.nodes.fits(model.need)
         node = NodeId(int(np.where(fits, column, np.inf).argmin()))
         if fits[node] and column[node] < best_at:
             best_at = float(column[node])
             best = start_there(model, node, best_at, view)
         cleared = self._cleared(model, column, best_at, view, room)
-        return cleared or best or no_room(model, view)
+        return cleared or best or FULL
 
     def _cleared(
         self,
@@ -123,7 +121,10 @@ class EarliestReady:
     ) -> Plan | None:
         """The earliest start behind a clearing, if it beats `best_at`."""
         best: Plan | None = None
-        reach = room.reach(model, view) & ~view.nodes.fits(model.need) & (column < best_at)
+        sooner = (column < best_at) & ~view.nodes.fits(model.need)
+        if not sooner.any():
+            return None
+        reach = room.reach(model, view) & sooner
         for node in map(NodeId, nearest(reach, column, self.shortlist)):
             if column[node] >= best_at:
                 break
@@ -139,6 +140,8 @@ class EarliestReady:
 def nearest(reach: npt.NDArray[np.bool_], order: npt.NDArray[np.float64], most: int) -> list[int]:
     """At most so many of the nodes in reach, those with the least `order` first; ties by node."""
     nodes = np.flatnonzero(reach)
+    if not len(nodes):
+        return []
     if len(nodes) > most:  # a partition would not keep ties in order
         nodes = nodes[order[nodes] <= np.partition(order[nodes], most - 1)[most - 1]]
     return [int(n) for n in nodes[np.lexsort((nodes, order[nodes]))][:most]]
@@ -208,7 +211,7 @@ class RandomPlacement:
         rng = view.stream("placement")
         if model.stages > 1:
             order = np.array([rng.random() for _ in range(len(view.nodes))])
-            return place_stages(model, order, view, room) or no_room(model, view)
+            return place_stages(model, order, view, room) or FULL
         free = np.flatnonzero(view.nodes.fits(model.need))
         if len(free):
             node = NodeId(int(free[rng.randrange(len(free))]))
@@ -220,4 +223,4 @@ class RandomPlacement:
             if clearing is not None:
                 at = ready_at(model, node, clearing.free_at, view)
                 return behind(clearing, node, model, at, view)
-        return no_room(model, view)
+        return FULL

@@ -59,6 +59,8 @@ class EvictIdle:
         return reach
 
     def make(self, node: NodeId, model: ModelSpec, view: View) -> Clearing | None:
+        if not view.nodes.idle_gpus[node] and view.nodes.pick(node, model.need) is None:
+            return None  # asked often on a full fleet
         idle = [i for i in clearable(node, model, view) if not i.load]
         ways = {i.id: Leave(idle_cost_s(i, view)) for i in idle}
         found = cheapest(node, model, ways, view)

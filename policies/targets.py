@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 import numpy as np
+import numpy.typing as npt
 
 from fleet.cards import pick
-from fleet.domain import InstanceId, NodeId, Part, Shard
+from fleet.domain import InstanceId, NodeId, Part, Shard, Share
 from fleet.holders import Flight, Instance
 from fleet.view import View
 from policies.assignment import least_sum
@@ -50,6 +51,7 @@ class Targets:
     view: View
     parts: bool = False  # whether any victim takes a share of a card
     _alone: dict[InstanceId, list[Move]] = field(default_factory=dict)
+    _fits: dict[Share, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     def of(self, victim: Instance, taken: Sequence[Way]) -> list[Way]:
         if not victim.load:
@@ -58,6 +60,8 @@ class Targets:
         if alone is None:
             found = [*self._ready(victim), *self._new(victim)]
             alone = self._alone[victim.id] = nsmallest(self.most, found, key=lambda w: w.cost_s)
+        if not alone:
+            return []
         moves = [w for w in taken if isinstance(w, Move)]
         ways = [way for move in alone for way in self._given(victim, move, moves)]
         return sorted(ways, key=lambda w: w.cost_s)
@@ -131,8 +135,10 @@ class Targets:
     def _new(self, victim: Instance) -> Iterator[Move]:
         """The nodes with room where the victim's requests would run again first, q included."""
         view = self.view
-        fits = view.nodes.fits(victim.model.need)
-        fits[self.away_from] = False
+        fits = self._fits.get(victim.model.need)
+        if fits is None:
+            fits = self._fits[victim.model.need] = view.nodes.fits(victim.model.need)
+            fits[self.away_from] = False
         if not fits.any():
             return
         flights = list(victim.running.values())

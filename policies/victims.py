@@ -152,8 +152,9 @@ def wanted_bytes(node: NodeSpec, share: Share) -> int:
 
 def cards_short(node: NodeSpec, share: Share, free: Sequence[int]) -> int:
     """How many more cards must come free for the share."""
+    wanted = wanted_bytes(node, share)
     cards = share.gpus if isinstance(share, Whole) else 1
-    return cards - sum(free_bytes >= wanted_bytes(node, share) for free_bytes in free)
+    return cards - sum(free_bytes >= wanted for free_bytes in free)
 
 
 def cover_s(held: Iterable[tuple[float, int]], short_bytes: int) -> float:

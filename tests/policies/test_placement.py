@@ -176,12 +176,13 @@ def test_a_pipeline_waits_if_a_stage_finds_no_node() -> None:
     assert place(bench, room=EvictIdle()) is FULL
 
 
-def test_full_is_said_only_where_no_other_model_could_do_better() -> None:
+def test_full_is_said_where_no_node_serves() -> None:
     bench = Bench([node(0)], [model(0), model(1)])
-    bench.run(0, 0)
-    assert place(bench, 0, EvictIdle()) is None  # model 1 could stop this model's instance
+    bench.run(0, 0, requests=1)
     assert place(bench, 1) is FULL
+    assert place(bench, 1, CheapestRoom()) is FULL
     assert EarliestReady().place(bench.need(0), Bench([], [model(0)]).view, NoRoom()) is FULL
+    assert RandomPlacement().place(bench.need(1), bench.view, EvictIdle()) is FULL
 
 
 def test_nodes_to_be_cleared_are_tried_in_order_and_no_more_than_listed() -> None:
