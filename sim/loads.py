@@ -79,6 +79,7 @@ class Loads:
         self._profiles = cluster.world.profiles
         self._noise = cluster.noise
         self._under_way: dict[simpy.Process, Load] = {}
+        self._by_instance: dict[InstanceId, dict[simpy.Process, None]] = {}
 
     def __len__(self) -> int:
         """Loads under way."""
@@ -94,7 +95,7 @@ class Loads:
         """Phases, then bytes. Runs in a process of its own, which an interrupt can end."""
         process = self.env.active_process
         assert process is not None, "a load runs as a process"
-        self._under_way[process] = load
+        self._enter(process, load)
         try:
             if load.phases_s > 0.0:
                 yield self.env.timeout(load.phases_s)
@@ -107,14 +108,26 @@ class Loads:
                 transfer.cancel()
             return _why(interrupt)
         finally:
-            del self._under_way[process]
+            self._leave(process, load)
         return End.DONE if load.outcome.fails_after_fraction is None else End.FAILED
+
+    def _enter(self, process: simpy.Process, load: Load) -> None:
+        self._under_way[process] = load
+        if load.instance is not None:
+            self._by_instance.setdefault(load.instance, {})[process] = None
+
+    def _leave(self, process: simpy.Process, load: Load) -> None:
+        del self._under_way[process]
+        if load.instance is not None:
+            others = self._by_instance[load.instance]
+            del others[process]
+            if not others:
+                del self._by_instance[load.instance]
 
     def give_up(self, instance: InstanceId) -> None:
         """Its instance stops or is lost: what is loaded for it is of no use."""
-        for process, load in list(self._under_way.items()):
-            if load.instance == instance:
-                process.interrupt(End.GONE)
+        for process in list(self._by_instance.get(instance, ())):
+            process.interrupt(End.GONE)
 
     def lose(self, node: NodeId, cut: Collection[Transfer]) -> None:
         """A node is lost; `cut` are the transfers that crossed one of its links."""
