@@ -8,8 +8,9 @@ import pytest
 
 from fleet import commands as c
 from fleet import events as e
-from fleet.domain import RequestId
+from fleet.domain import InstanceId, RequestId
 from sim.calendar import Arrival
+from sim.faults import FaultRates
 from tests.sim.by_hand import FIRST, REQUEST, SECOND, Hand, shard
 from tests.sim.worlds import arrival, but, model, node, setup, world
 
@@ -145,3 +146,24 @@ def test_a_crash_keeps_the_tokens_that_were_streamed() -> None:
     assert end(play).first_token_at == pytest.approx(11.25)
     assert end(play).ended_at == pytest.approx(20.0 + 0.25 + 13 * 0.125 + 14 * 0.25)
     assert end(play).longest_gap_s == pytest.approx(20.0 + 0.25 + 13 * 0.125 - 12.25)
+
+
+def test_a_preemption_that_a_loss_overtook_does_not_come_back_later() -> None:
+    """Told of after the crash, which is reported 5 s late; then the request moves, and only that."""
+    third = InstanceId(2)
+    play = Hand(
+        setup([node(0), node(1)], [model(kv_bytes_per_token=1)]),
+        world(FaultRates(late_report_probability=1.0, late_report_s=5.0), kv_blocks=100),
+    )
+    play.start(0.0, FIRST, shards=(shard(0),))
+    play.start(0.0, SECOND, shards=(shard(1),))
+    play.start(0.0, third, shards=(shard(1, 1),))
+    play.dispatch(10.0)
+    play.crash(12.3)
+    play.give(12.4, c.Preempt, REQUEST, c.Keep.TOKENS)
+    play.dispatch(20.0, 0, SECOND)
+    move = play.give(23.0, c.Migrate, REQUEST, SECOND, third, c.By.TOKENS)
+    play.play(80.0, [arrival(0, 1.0, 40)])
+    assert not play.heard(e.Preempted)
+    assert isinstance(play.answer(move), e.Migrated)
+    assert end(play).instance == third

@@ -7,7 +7,7 @@ from fleet import events as e
 from fleet.domain import REMOTE, InstanceId, ModelSpec, Place, Tier, Whole
 from sim.faults import FaultRates
 from tests.sim.by_hand import FIRST, Hand, place, shard
-from tests.sim.worlds import CARD_BYTES, NAP_S, WAKE_S, model, node, setup, world
+from tests.sim.worlds import CARD_BYTES, NAP_S, WAKE_S, adapter, model, node, setup, world
 
 SSD, DRAM = Tier.SSD, Tier.DRAM
 
@@ -104,3 +104,14 @@ def test_a_node_lost_on_the_way_to_sleep_leaves_no_half_written_copy() -> None:
     assert play.answer(sleep) is None
     assert play.used_bytes(0, DRAM) == 0
     assert play.held_bytes() == [0, 0]
+
+
+def test_a_sleeper_gives_up_its_adapters_with_its_cards() -> None:
+    one = model(0, adapters=1)
+    play = Hand(setup([node(0)], [one], [adapter(7), adapter(8)]), world())
+    play.start(0.0)
+    play.attach(6.0, 7)
+    play.give(10.0, c.Sleep, FIRST, 2)
+    play.give(12.0, c.Wake, FIRST, REMOTE)
+    other = play.attach(20.0, 8)
+    assert isinstance(play.play(30.0).answer(other), e.AdapterAttached)
