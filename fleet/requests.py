@@ -38,6 +38,7 @@ class Requests:
         # Bound once: these two are asked for every request.
         self._admit = policy.admission.admit
         self._route = policy.routing.route
+        self._max_age_s = limits.max_age_s
         self._age_timer = False
 
     # In
@@ -51,9 +52,8 @@ class Requests:
             return
         assert serving is not None, "an unknown model is refused"
         serving.arrived(event.at)
-        flight = Flight(request)
-        self.state.flights[request.id] = flight
-        if not self._age_timer and self.limits.max_age_s != math.inf:
+        flight = self.state.flights[request.id] = Flight(request)
+        if not self._age_timer and self._max_age_s != math.inf:
             self._set_age_timer(request.arrived_at)
         if not serving.lanes.waiting and self._send(flight):
             return

@@ -10,7 +10,6 @@ from math import ceil, inf
 
 from fleet.gaps import BITS, EDGES_S
 
-
 #: A histogram of one gap, by its bin.
 _ONE = tuple(1 << BITS * at for at in range(len(EDGES_S) + 1))
 

@@ -119,7 +119,8 @@ class Requests:
         except NeverFits:
             return self.fail(stream, engine, "does_not_fit")
         stream.engine = engine
-        self._arm(engine)
+        if engine.next_at != engine.armed_at:  # most arrivals move no end forward
+            self._arm(engine)
         if engine.card is not None:
             self._arm_others(engine.card)
 
