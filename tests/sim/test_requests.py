@@ -149,7 +149,7 @@ def test_a_crash_keeps_the_tokens_that_were_streamed() -> None:
 
 
 def test_a_preemption_that_a_loss_overtook_does_not_come_back_later() -> None:
-    """Told of after the crash, which is reported 5 s late; then the request moves, and only that."""
+    """Told of after the crash, which is heard of 5 s late; then it moves, and only that."""
     third = InstanceId(2)
     play = Hand(
         setup([node(0), node(1)], [model(kv_bytes_per_token=1)]),
