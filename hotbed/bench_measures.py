@@ -4,7 +4,6 @@ Times are CPU seconds of the process. It knows neither fleets nor peers.
 """
 
 import cProfile
-import gc
 import os
 import platform
 import resource
@@ -17,6 +16,8 @@ from statistics import median
 from typing import Any
 
 import msgspec
+
+from hotbed.garbage import collected_rarely
 
 MIB = 2**20
 KIB = 2**10
@@ -31,23 +32,18 @@ class Clock:
 
 @contextmanager
 def timed(profile: cProfile.Profile | None = None) -> Iterator[Clock]:
-    """What exists already is left out of garbage collection, as a driver of long runs does."""
+    """Measures its body, with the collector as `hotbed simulate` has it."""
     clock = Clock()
-    threshold = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
-    if profile is not None:
-        profile.enable()
-    started_s = time.process_time()
-    try:
-        yield clock
-    finally:
-        clock.cpu_s = time.process_time() - started_s
+    with collected_rarely():
         if profile is not None:
-            profile.disable()
-        gc.set_threshold(*threshold)
-        gc.unfreeze()
+            profile.enable()
+        started_s = time.process_time()
+        try:
+            yield clock
+        finally:
+            clock.cpu_s = time.process_time() - started_s
+            if profile is not None:
+                profile.disable()
 
 
 class Rate(msgspec.Struct, frozen=True):

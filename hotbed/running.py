@@ -12,6 +12,7 @@ from fleet.commands import Command
 from fleet.controller import Controller
 from fleet.events import Event
 from hotbed.binding import Bound
+from hotbed.garbage import collected_rarely
 from hotbed.held import held_of
 from hotbed.interrupts import Stopped
 from hotbed.journals import Write
@@ -62,7 +63,8 @@ def run(
     cluster = Cluster(controller, bound.world, watch.observe)
     partial = False
     try:
-        cluster.run(watch.counted(bound.arrivals()), bound.scenario.until)
+        with collected_rarely():
+            cluster.run(watch.counted(bound.arrivals()), bound.scenario.until)
     except Stopped:
         partial = True
         controller.state.settle_accounts()
