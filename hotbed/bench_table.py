@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -41,7 +42,8 @@ def _where(results: dict[str, Any]) -> Text:
 def _w_table(results: dict[str, Any]) -> Table:
     trace = results["trace"]
     title = f"Workload W: {trace['requests']:,} requests on 4 replicas ({trace['source']})"
-    table = _table(title, "requests / CPU-s", "least - most", "hotbed is", "events", "peak MiB")
+    columns = ("requests\n/ CPU-s", "least - most", "hotbed\nis", "events", "peak\nMiB")
+    table = _table(title, *columns)
     ours = results.get("workload_w")
     if ours is not None:
         table.add_row("hotbed, metrics on", *_speed(ours))
@@ -71,8 +73,8 @@ def _speed(facts: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _fleet_table(results: dict[str, Any]) -> Table:
-    columns = ("requests\n/ CPU-s", "us /\nrequest", "events", "wake-\nups", "starts", "cold")
-    more = ("from DRAM\nor SSD", "bytes /\nrequest", "peak\nMiB")
+    columns = ("requests\n/ CPU-s", "us /\nrequest", "events", "starts", "cold")
+    more = ("DRAM,\nSSD", "bytes /\nrequest", "peak\nMiB")
     title = "Cold starts, tiers, caches and metrics on: GPUs, and a fifth as many models"
     table = _table(title, *columns, *more, heading="GPUs")
     fleets = [*results.get("fleet_sizes", {}).values()]
@@ -84,7 +86,6 @@ def _fleet_table(results: dict[str, Any]) -> Table:
             f"{facts['requests_per_cpu_s']:,.0f}",
             f"{facts['cpu_us_per_request']:.1f}",
             f"{facts['events_per_request']:.2f}",
-            f"{facts['wake_ups_per_request']:.2f}",
             f"{facts['starts']:,}",
             f"{facts['cold_request_ratio']:.0%}",
             f"{loads.get('dram', 0.0) + loads.get('ssd', 0.0):.0%}",
@@ -125,7 +126,7 @@ def _share_table(title: str, shares: dict[str, float]) -> Table:
 
 
 def _table(title: str, *columns: str, heading: str = "") -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
     table.add_column(heading)
     for column in columns:
         table.add_column(column, justify="right")
