@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 PEER_NAMES = {
-    "dynamo_mocker": "Dynamo mocker, blocks of 16",
-    "dynamo_mocker.block_512": "Dynamo mocker, blocks of 512",
+    "dynamo_mocker": "Dynamo, blocks of 16",
+    "dynamo_mocker.block_512": "Dynamo, blocks of 512",
     "sched_sim": "sched-sim, 4 copies",
 }
 MOST_MODULES = 12
@@ -73,8 +73,8 @@ def _speed(facts: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _fleet_table(results: dict[str, Any]) -> Table:
-    columns = ("requests\n/ CPU-s", "us /\nrequest", "events", "starts", "cold")
-    more = ("DRAM,\nSSD", "bytes /\nrequest", "peak\nMiB")
+    columns = ("requests\n/ CPU-s", "us each", "events", "starts", "cold")
+    more = ("DRAM,\nSSD", "bytes\neach", "peak\nMiB")
     title = "Cold starts, tiers, caches and metrics on: GPUs, and a fifth as many models"
     table = _table(title, *columns, *more, heading="GPUs")
     fleets = [*results.get("fleet_sizes", {}).values()]
