@@ -39,6 +39,18 @@ def test_loads_that_go_on_failing_rest_longer_each_time() -> None:
     assert rests == [1.0, 2.0, 4.0, 8.0]
 
 
+def test_a_load_that_succeeds_forgets_the_failures_before_it() -> None:
+    driver = HandDriver(setup((1,), (MODELS[ONE],)), plain())
+    driver.arrive(ONE)
+    for _ in range(3):
+        driver.fail(driver.only(StartInstance))
+        driver.tick()
+    driver.succeed_only(StartInstance)
+    driver.lose_instance(driver.only(Dispatch).instance)
+    driver.fail(driver.only(StartInstance))
+    assert driver.books.timers[-1].at == driver.now + 1.0
+
+
 def test_a_lost_instance_gives_its_requests_back_in_their_order() -> None:
     driver = HandDriver(setup((1,), (MODELS[ONE],)), plain())
     first, second = driver.arrive(ONE), driver.arrive(ONE)
@@ -101,32 +113,36 @@ def test_losing_one_stage_of_a_pipeline_loses_it_and_frees_the_other_card() -> N
     assert driver.controller.state.waiting == 1
 
 
-def test_a_sleeper_lost_on_its_way_leaves_no_copy_behind() -> None:
-    driver = HandDriver(setup((2,), (MODELS[PIPELINE],)), plain(keep_alive=Fixed(0.0, level=1)))
-    driver.arrive(PIPELINE)
+def about_to_sleep() -> HandDriver:
+    """Instance 0 is to sleep on a copy in memory, for which another must be dropped first."""
+    models = (MODELS[ONE], MODELS[TWO])
+    driver = HandDriver(setup((3,), models), plain(keep_alive=Fixed(5.0, level=1, asleep_s=50.0)))
+    driver.arrive(ONE)
     driver.succeed_only(StartInstance)
-    driver.succeed_only(Dispatch)
+    driver.arrive(TWO)  # its copy drops the other's from memory
+    driver.succeed_only(Drop)
+    driver.succeed_only(StartInstance)
+    for dispatch in driver.open():
+        driver.succeed(dispatch)
+    driver.tick()
+    assert driver.only(Drop).artifact == TWO
+    return driver
+
+
+def test_a_sleeper_lost_on_its_way_leaves_no_copy_behind() -> None:
+    driver = about_to_sleep()
+    driver.succeed_only(Drop)
     assert driver.only(Sleep).level == 1
     driver.lose_instance(InstanceId(0))
     assert not driver.controller.state.pool(NodeId(0), Tier.DRAM).entries
 
 
 def test_an_instance_lost_before_it_may_sleep_is_not_told_to() -> None:
-    models = (MODELS[ONE], MODELS[TWO])
-    driver = HandDriver(setup((3,), models), plain(keep_alive=Fixed(5.0, level=1, asleep_s=50.0)))
-    driver.arrive(ONE)
-    driver.succeed_only(StartInstance)
-    driver.arrive(TWO)  # its copy drops the other's from DRAM
-    driver.succeed_only(Drop)
-    driver.succeed_only(StartInstance)
-    for dispatch in driver.open():
-        driver.succeed(dispatch)
-    driver.tick()
-    waiting = driver.controller.state.instances[InstanceId(0)]
-    assert waiting.phase is Phase.DRAINING, "its sleep waits for a drop"
+    driver = about_to_sleep()
+    assert driver.controller.state.instances[InstanceId(0)].phase is Phase.DRAINING
     driver.lose_instance(InstanceId(0))
     driver.succeed_only(Drop)
-    assert not any(isinstance(o, Sleep) and o.instance == 0 for o in driver.open())
+    assert not any(isinstance(o, Sleep) for o in driver.open())
 
 
 def test_who_waits_for_an_adapter_gets_it_elsewhere_when_its_instance_is_lost() -> None:
