@@ -16,7 +16,7 @@ def flight(number: int, adapter: int | None = None, tenant: int = 0) -> Flight:
 
 
 def drain(lanes: Lanes) -> list[int]:
-    out = []
+    out: list[int] = []
     while (lane := lanes.oldest()) is not None:
         out.append(lanes.pop(lane).request.id)
     return out

@@ -10,7 +10,6 @@ from typing import Any
 from fleet import audit
 from fleet import commands as c
 from fleet import events as e
-from fleet.answers import ANSWERS
 from fleet.controller import Controller, Setup
 from fleet.domain import (
     AdapterId,
@@ -30,10 +29,10 @@ from fleet.domain import (
 )
 from fleet.policy import Policy
 from fleet.pools import Stay
+from tests.machines.answering import answers, late
 from tests.machines.books import Books, Job
 
 Entry = tuple[e.Event, tuple[c.Command, ...]]
-LOAD_S = 2.0
 
 
 class HandDriver:
@@ -164,47 +163,11 @@ class HandDriver:
 
     def answers(self, command: c.Command) -> Iterator[e.Event]:
         """Every event that may answer an open command as things are, its success first."""
-        for kind in ANSWERS[type(command)]:
-            event = self._answer(command, kind)
-            if event is not None:
-                yield event
+        return answers(self.books, command)
 
     def late(self, command: c.Command) -> e.Event | None:
         """The success of a command that something lost has closed: it is to be ignored."""
-        if isinstance(command, c.Dispatch):
-            return finished(self.now, command, command.instance)
-        if isinstance(command, c.Cancel | c.Preempt):
-            return None
-        return self._answer(command, ANSWERS[type(command)][0])
-
-    def _answer(self, command: c.Command, kind: type[e.Event]) -> e.Event | None:
-        if isinstance(command, c.Dispatch | c.Cancel | c.Preempt | c.Migrate):
-            event = self._request_answer(command, kind)
-            if event is not None or kind is not e.CommandFailed:
-                return event
-        if kind is e.CommandFailed:
-            return e.CommandFailed(self.now, command.id, "it broke")
-        build = _BUILD.get((type(command), kind))
-        return None if build is None else build(self.now, command)
-
-    def _request_answer(
-        self, command: c.Dispatch | c.Cancel | c.Preempt | c.Migrate, kind: type[e.Event]
-    ) -> e.Event | None:
-        """The end of a request carries its dispatch's id, whatever was asked."""
-        if kind is e.Migrated:
-            return e.Migrated(self.now, command.id, command.request, 0.1, 10, 2)
-        job = self.books.jobs.get(command.request)
-        if job is None or job.dispatch is None or job.instance is None:
-            return None
-        if kind is e.RequestFinished:
-            return finished(self.now, job.dispatch, job.instance)
-        if kind is e.RequestFailed:
-            cancel = job.order(c.Cancel)
-            reason = cancel.reason if isinstance(cancel, c.Cancel) else "engine_error"
-            return e.RequestFailed(self.now, job.dispatch.id, command.request, reason)
-        if kind is e.Preempted and job.order(c.Preempt) is not None:
-            return e.Preempted(self.now, job.dispatch.id, command.request, 3)
-        return None
+        return late(self.books, command)
 
     # Their effects on the books
 
@@ -364,11 +327,6 @@ class HandDriver:
                 self.books.copies[place.node, place.tier, spec.id] = "here"
 
 
-def finished(now: float, dispatch: c.Dispatch, instance: InstanceId) -> e.RequestFinished:
-    times = (now, now, now)
-    return e.RequestFinished(now, dispatch.id, dispatch.request, instance, *times, 8, 0, 0.0)
-
-
 _EFFECTS: dict[type[e.Event], Callable[[HandDriver, Any], None]] = {
     e.RequestArrived: HandDriver._arrived,
     e.RequestFinished: HandDriver._over,
@@ -388,21 +346,4 @@ _EFFECTS: dict[type[e.Event], Callable[[HandDriver, Any], None]] = {
     e.NodeLost: HandDriver._node_lost,
     e.NodeJoined: HandDriver._joined,
     e.ArtifactAdded: HandDriver._added,
-}
-
-_BUILD: dict[tuple[type[c.Command], type[e.Event]], Callable[[float, Any], e.Event]] = {
-    (c.StartInstance, e.InstanceReady): lambda at, o: e.InstanceReady(
-        at, o.id, o.instance, LOAD_S, (("weights", LOAD_S),)
-    ),
-    (c.StopInstance, e.InstanceStopped): lambda at, o: e.InstanceStopped(at, o.id, o.instance),
-    (c.Sleep, e.Slept): lambda at, o: e.Slept(at, o.id, o.instance),
-    (c.Wake, e.Awake): lambda at, o: e.Awake(at, o.id, o.instance, LOAD_S),
-    (c.AttachAdapter, e.AdapterAttached): lambda at, o: e.AdapterAttached(
-        at, o.id, o.instance, o.adapter, LOAD_S
-    ),
-    (c.DetachAdapter, e.AdapterDetached): lambda at, o: e.AdapterDetached(
-        at, o.id, o.instance, o.adapter
-    ),
-    (c.Fetch, e.Fetched): lambda at, o: e.Fetched(at, o.id, o.artifact, LOAD_S),
-    (c.Drop, e.Dropped): lambda at, o: e.Dropped(at, o.id, o.artifact, o.place),
 }
