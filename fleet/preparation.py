@@ -144,9 +144,7 @@ class Preparation:
         )
         assert not instance.inbound, f"instance {instance.id} awaits a migration"
         if instance.phase is Phase.READY:
-            self.state.enter(instance, Phase.DRAINING)
-            if self.state.serving[instance.model.id].lanes.waiting:
-                self.orders.scale[instance.model.id] = None  # who waits for it needs another
+            self._drain(instance)
         instance.step = step
         return command
 
@@ -155,9 +153,15 @@ class Preparation:
         assert instance.phase is Phase.READY, "only a ready instance can sleep"
         assert not instance.load, "an instance with work cannot sleep"
         assert not self.adapters.attaching(instance), "nor can one that loads an adapter"
-        self.state.enter(instance, Phase.DRAINING)
+        self._drain(instance)
         instance.step = step
         return msgspec.structs.replace(command, level=self._sleep_level(step, command, instance))
+
+    def _drain(self, instance: Instance) -> None:
+        """No new requests from here on; whoever waits may need another instance for it."""
+        self.state.enter(instance, Phase.DRAINING)
+        if self.state.serving[instance.model.id].lanes.waiting:
+            self.orders.scale[instance.model.id] = None
 
     def _sleep_level(self, step: StepId, command: Sleep, instance: Instance) -> int:
         """Level 1 needs all its weights in the DRAM of its node: a pipeline has no such node."""
