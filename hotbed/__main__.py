@@ -45,7 +45,7 @@ def bench(context: typer.Context) -> None:
 
     Example: hotbed bench sim --quick
     """
-    passed_on(context, "hotbed.bench")
+    passed_on(context, "hotbed.bench.command")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def choice(loaded: Loaded, name: str | None) -> Choice:
     elif name in scenario.variants:
         variant = scenario.variants[name]
         chosen = Choice(name, variant.policy, variant.residency)
-    elif name in catalog.RECIPES:
+    elif name in catalog.RECIPES or ":" in name:  # package.module:recipe is another package's
         chosen = Choice(name, {"recipe": name})
     else:
         known = {**dict.fromkeys(scenario.variants), **dict.fromkeys(catalog.RECIPES)}

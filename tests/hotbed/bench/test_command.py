@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from hotbed.bench import app
-from hotbed.bench_workloads import W_FILE, synthetic_w, write_mooncake
+from hotbed.bench.command import app
+from hotbed.bench.workloads import W_FILE, synthetic_w, write_mooncake
 
 
 def _run(*words: str | Path) -> Result:

@@ -20,7 +20,7 @@ from fleet.domain import (
     Tier,
     Whole,
 )
-from hotbed.bench_workloads import Requested
+from hotbed.bench.workloads import Requested
 from hotbed.nodes import Machines, beliefs_of
 from policies import catalog
 from sim.calendar import Arrival

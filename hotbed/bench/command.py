@@ -51,9 +51,9 @@ def sim(
     Peers: pip install -r requirements-bench.lock. The whole takes some minutes.
     Example: hotbed bench sim --quick --only workload_w --json
     """
-    from hotbed.bench_parts import PartError
-    from hotbed.bench_study import FULL, QUICK, Asked, names, study
-    from hotbed.bench_table import tables
+    from hotbed.bench.parts import PartError
+    from hotbed.bench.study import FULL, QUICK, Asked, names, study
+    from hotbed.bench.table import tables
 
     with one_line_errors("bench sim"):
         asked = Asked(

@@ -1,6 +1,6 @@
 """Each part of the benchmark in a process of its own: CPU time and peak memory are its alone.
 
-`measure` is the parent's side; `python -m hotbed.bench_parts NAME JSON` is the child's, which
+`measure` is the parent's side; `python -m hotbed.bench.parts NAME JSON` is the child's, which
 prints one line of JSON.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 
 
 class PartError(RuntimeError):
@@ -21,7 +21,7 @@ class PartError(RuntimeError):
 
 def measure(name: str, words: Mapping[str, Any], *, profile: bool = False) -> dict[str, Any]:
     """What the part says of itself. Raises PartError."""
-    command = [sys.executable, "-m", "hotbed.bench_parts", name, json.dumps(dict(words))]
+    command = [sys.executable, "-m", "hotbed.bench.parts", name, json.dumps(dict(words))]
     if profile:
         command.append("--profile")
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
@@ -42,14 +42,14 @@ def main() -> None:
 
 
 def part(name: str) -> Callable[..., dict[str, Any]]:
-    from hotbed import bench_decisions, bench_peers, bench_runs
+    from hotbed.bench import decisions, peers, runs
 
     parts: dict[str, Callable[..., dict[str, Any]]] = {
-        "w": bench_runs.w,
-        "fleet": bench_runs.fleet,
-        "decisions": bench_decisions.decisions,
-        "dynamo_mocker": bench_peers.dynamo_mocker,
-        "sched_sim": bench_peers.sched_sim,
+        "w": runs.w,
+        "fleet": runs.fleet,
+        "decisions": decisions.decisions,
+        "dynamo_mocker": peers.dynamo_mocker,
+        "sched_sim": peers.sched_sim,
     }
     return parts[name]
 
@@ -58,7 +58,7 @@ def profiled(name: str, words: Mapping[str, Any]) -> dict[str, Any]:
     """Under cProfile while it is timed, with the share of each module in `cpu_shares`."""
     import cProfile
 
-    from hotbed.bench_profile import shares
+    from hotbed.bench.profile import shares
 
     profile = cProfile.Profile()
     facts = part(name)(**words, profile=profile)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotbed.bench_fleets import arrivals
-from hotbed.bench_workloads import (
+from hotbed.bench.fleets import arrivals
+from hotbed.bench.workloads import (
     crowd,
     find_w,
     read_w,

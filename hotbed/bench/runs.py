@@ -1,6 +1,6 @@
 """The benchmark's runs of the simulator: workload W, and a crowd of models on many GPUs.
 
-Each is run in a process of its own (`hotbed.bench_parts`) and answers with plain numbers.
+Each is run in a process of its own (`hotbed.bench.parts`) and answers with plain numbers.
 """
 
 import cProfile
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fleet.controller import Controller
-from hotbed.bench_fleets import (
+from hotbed.bench.fleets import (
     CROWD_RECIPE,
     a100_profile,
     arrivals,
@@ -19,8 +19,8 @@ from hotbed.bench_fleets import (
     w_controller,
     w_world,
 )
-from hotbed.bench_measures import MIB, memory_mib, peak_memory_mib, timed
-from hotbed.bench_workloads import crowd, read_w
+from hotbed.bench.measures import MIB, memory_mib, peak_memory_mib, timed
+from hotbed.bench.workloads import crowd, read_w
 from policies import catalog
 from sim.cluster import Cluster
 from sim.profiles import load_profile

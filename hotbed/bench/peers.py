@@ -1,6 +1,6 @@
 """Other simulators on the same workload W: Dynamo's mocker and sched-sim, where installed.
 
-Each runs in a process of its own (`hotbed.bench_parts`). Both read the Mooncake file that hotbed
+Each runs in a process of its own (`hotbed.bench.parts`). Both read the Mooncake file that hotbed
 reads and get as many replicas, sequences and KV tokens. What they model differs from hotbed's
 model and from one another's; here only their speed is measured.
 """
@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from hotbed.bench_fleets import W_BATCH, W_CHUNK_TOKENS, W_KV_TOKENS, W_REPLICAS
-from hotbed.bench_measures import peak_memory_mib
-from hotbed.bench_workloads import Requested, read_w
+from hotbed.bench.fleets import W_BATCH, W_CHUNK_TOKENS, W_KV_TOKENS, W_REPLICAS
+from hotbed.bench.measures import peak_memory_mib
+from hotbed.bench.workloads import Requested, read_w
 from traces.formats.mooncake import BLOCK_TOKENS
 
 #: Part of the benchmark -> the distribution that it needs.

@@ -1,7 +1,7 @@
 """The whole benchmark: which parts run at which size, in which order, and what they add up to.
 
 Hotbed and its peers take turns, round after round, so that a busy machine is busy for all. It
-measures nothing itself (`hotbed.bench_parts` does) and prints nothing.
+measures nothing itself (`hotbed.bench.parts` does) and prints nothing.
 """
 
 import difflib
@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from hotbed.bench_measures import Rate, commit, machine, rate_of
-from hotbed.bench_parts import PartError, measure
-from hotbed.bench_peers import PEERS, missing, version
-from hotbed.bench_workloads import W_FILE, find_w, read_w, synthetic_w, write_mooncake
+from hotbed.bench.measures import Rate, commit, machine, rate_of
+from hotbed.bench.parts import PartError, measure
+from hotbed.bench.peers import PEERS, missing, version
+from hotbed.bench.workloads import W_FILE, find_w, read_w, synthetic_w, write_mooncake
 
 #: What `--only` may name.
 NAMES: Final = ("workload_w", "dynamo_mocker", "sched_sim", "fleet_10k", "fleet_sizes", "decisions")

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from fleet.holders import Flight
-from hotbed.bench_profile import module_of, module_shares, shares
+from hotbed.bench.profile import module_of, module_shares, shares
 from sim import kv
 
 

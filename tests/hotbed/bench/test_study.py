@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from hotbed.bench_parts import PartError, measure
-from hotbed.bench_peers import PEERS, version
-from hotbed.bench_study import Asked, BenchError, Sizes, names, study
+from hotbed.bench.parts import PartError, measure
+from hotbed.bench.peers import PEERS, version
+from hotbed.bench.study import Asked, BenchError, Sizes, names, study
 
 FLEETS = {"100": (16, 4), "10k": (32, 8)}
 TINY = Sizes(w_requests=40, rounds=2, requests_per_gpu=10, span_s=60.0)

@@ -11,9 +11,9 @@ import numpy as np
 from fleet import events as e
 from fleet.commands import Command, Dispatch, StartInstance
 from fleet.controller import Controller
-from hotbed.bench_fleets import CROWD_RECIPE, arrivals, crowd_setup, crowd_world
-from hotbed.bench_measures import timed
-from hotbed.bench_workloads import crowd
+from hotbed.bench.fleets import CROWD_RECIPE, arrivals, crowd_setup, crowd_world
+from hotbed.bench.measures import timed
+from hotbed.bench.workloads import crowd
 from policies import catalog
 from sim.cluster import Cluster
 from sim.profiles import load_profile
