@@ -22,6 +22,8 @@ from tests.machines.plain import plain
 
 #: More answers than this at the end, and the fleet is chasing its own tail.
 LAST_ANSWERS = 3000
+#: Of four cards each: enough for every model to keep one instance for ever.
+LAST_NODES = 4
 
 
 class ControllerMachine(RuleBasedStateMachine):
@@ -187,7 +189,7 @@ class ControllerMachine(RuleBasedStateMachine):
         """With cards for everything and no more arrivals, all work comes to its end."""
         if not hasattr(self, "driver") or not self.driver.sound:
             return
-        for _ in range(2):
+        for _ in range(LAST_NODES):
             self.driver.join(node(len(self.driver.controller.state.nodes), 4))
         self.run_out()
         liveness.assert_over(self.driver)
