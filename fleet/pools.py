@@ -39,7 +39,7 @@ class Entry:
 class Pool:
     """Entries in order of last use, oldest first. Sizes are bytes, or 1 for an adapter slot."""
 
-    __slots__ = ("capacity", "entries", "going", "kind", "tier", "used")
+    __slots__ = ("__weakref__", "capacity", "entries", "going", "kind", "tier", "used")
 
     def __init__(self, tier: Tier, capacity: int, kind: str = "") -> None:
         self.tier = tier

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 from fleet.domain import ArtifactId, Tier
 from fleet.pools import Entry, Pool
@@ -52,7 +53,9 @@ class GreedyDualSizeFrequency:
     """
 
     tiers: CacheTiers = ("ssd", "dram")
-    _clocks: dict[Pool, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _clocks: WeakKeyDictionary[Pool, float] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
+    )
 
     def keeps(self, artifact: ArtifactId, tier: Tier, view: View) -> bool:
         return tier.name.lower() in self.tiers
