@@ -17,7 +17,7 @@ from fleet.domain import (
 )
 from fleet.ledger import Cause, Meter
 from fleet.plans import StepId
-from fleet.pools import Entry, Pool
+from fleet.pools import Entry, Pool, Stay
 
 
 class Phase(Enum):
@@ -141,6 +141,7 @@ class Instance(Holder):
 
     def can_take(self, adapter: AdapterId) -> bool:
         """Whether the adapter is attached, on its way, or could be given a slot."""
-        if adapter in self.adapters:
-            return True
+        entry = self.adapters.entries.get(adapter)
+        if entry is not None:
+            return entry.stay is not Stay.GOING
         return self.adapters.free > 0 or next(self.adapters.evictable(), None) is not None

@@ -38,7 +38,7 @@ class Requests:
         # Bound once: these two are asked for every request.
         self._admit = policy.admission.admit
         self._route = policy.routing.route
-        self._max_age_s = limits.max_age_s
+        self._max_age_s = math.inf if limits.max_age_s is None else limits.max_age_s
         self._age_timer = False
 
     # In
@@ -233,7 +233,7 @@ class Requests:
     def expire(self) -> None:
         """Requests arrive in order, so the oldest in flight come first in `flights`."""
         self._age_timer = False
-        horizon = self.state.now - self.limits.max_age_s + TIMER_SLACK_S
+        horizon = self.state.now - self._max_age_s + TIMER_SLACK_S
         old = []
         for flight in self.state.flights.values():
             if flight.request.arrived_at > horizon:
@@ -269,5 +269,5 @@ class Requests:
 
     def _set_age_timer(self, arrived_at: float) -> None:
         self._age_timer = True
-        at = max(self.state.now, arrived_at + self.limits.max_age_s)
+        at = max(self.state.now, arrived_at + self._max_age_s)
         self.orders.out.append(SetTimer(self.orders.number(), "age", at))

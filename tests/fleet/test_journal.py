@@ -28,7 +28,7 @@ from tests.machines.plain import Fixed, plain
 # JSON has no infinities. For the whole session: no other test draws floats by their type.
 st.register_type_strategy(float, st.floats(0.0, 1e12))
 
-LIMITS = Limits(max_age_s=300.0)
+LIMITS = Limits()
 EVENTS = st.one_of([st.from_type(kind) for kind in get_args(e.AnyEvent)])
 COMMANDS = st.one_of([st.from_type(kind) for kind in get_args(c.AnyCommand)])
 HEADER = Header(setup(limits=LIMITS), {"recipe": "plain"}, ("one", "two"), {"trace": "made"})
@@ -138,3 +138,10 @@ def test_a_bad_line_is_named() -> None:
     assert isinstance(next(entries).event, e.NodeLost)
     with pytest.raises(JournalError, match=r"run.jsonl line 3 is no journal entry"):
         next(entries)
+
+
+def test_a_header_of_a_run_without_bounds_can_be_read_back() -> None:
+    """JSON has no infinity: what is unbounded must be said in another way."""
+    header = Header(setup((1,)), {"recipe": "static"})
+    assert header.setup.limits.max_age_s is None
+    assert decode([encode_header(header)])[0] == header
