@@ -15,7 +15,7 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-SOAK = settings(QUICK, max_examples=3000, stateful_step_count=80, derandomize=False)
+SOAK = settings(QUICK, max_examples=1000, stateful_step_count=80, derandomize=False)
 
 
 class Idle(ControllerMachine):
