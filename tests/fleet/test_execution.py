@@ -151,24 +151,6 @@ def test_a_sleeper_gives_up_its_card_and_wakes_on_it() -> None:
     assert driver.only(Dispatch).request == request
 
 
-def test_who_waits_while_an_instance_goes_to_sleep_is_given_another() -> None:
-    driver = HandDriver(setup((2,), (MODELS[PART],)), plain(keep_alive=Fixed(2.0, 2, 50.0)))
-    for _ in range(3):
-        driver.arrive(PART)
-    driver.succeed_only(StartInstance)
-    driver.succeed(driver.open()[0])  # the third is served, the second instance is late
-    waiting = driver.arrive(PART, 10)
-    driver.succeed(driver.open()[0])
-    driver.arrive(PART)
-    driver.succeed_only(StartInstance)
-    attach = driver.only(AttachAdapter)
-    assert len(driver.controller.state.instances[attach.instance].running) == 2
-    driver.tick()
-    assert driver.only(Sleep).instance == 1 - attach.instance
-    assert waiting in driver.controller.state.flights
-    assert driver.only(StartInstance).model == PART
-
-
 def test_a_failed_wake_leaves_it_asleep_without_cards() -> None:
     driver = HandDriver(setup((1,), (MODELS[ONE],)), plain(keep_alive=Fixed(0.0, 1, 50.0)))
     idle(driver, ONE)

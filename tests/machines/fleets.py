@@ -3,21 +3,19 @@
 A card has 80 bytes, a node's memory 100 and its SSD 160, so that two models fill a tier.
 """
 
+from functools import partial
+
 from fleet.controller import Setup
 from fleet.domain import (
-    AdapterId,
-    AdapterSpec,
-    ArtifactId,
     LinkSpec,
-    ModelId,
     ModelSpec,
     NodeId,
     NodeSpec,
     Part,
-    Share,
     Whole,
 )
 from fleet.limits import Limits
+from tests import specs
 
 CARD_BYTES = 80
 LINKS = LinkSpec(10.0, 40.0, 80.0, 20.0)
@@ -29,28 +27,10 @@ def node(number: int, gpus: int = 2, dram_bytes: int = 100, ssd_bytes: int = 160
     )
 
 
-def model(
-    number: int,
-    need: Share,
-    *,
-    weight_bytes: int = 50,
-    stages: int = 1,
-    slots: int = 2,
-    adapters: int = 0,
-) -> ModelSpec:
-    return ModelSpec(
-        ModelId(ArtifactId(number)),
-        f"m{number}",
-        weight_bytes,
-        need,
-        stages=stages,
-        max_sequences=slots,
-        max_adapters=adapters,
-    )
+model = partial(specs.model, weight_bytes=50)
 
 
-def adapter(number: int, base: int) -> AdapterSpec:
-    return AdapterSpec(AdapterId(ArtifactId(number)), f"a{number}", ModelId(ArtifactId(base)), 5, 8)
+adapter = partial(specs.adapter, weight_bytes=5)
 
 
 #: One card; two cards of a node; shares of a card; two stages; adapters in one slot and in two.

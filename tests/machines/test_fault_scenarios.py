@@ -21,7 +21,12 @@ MODELS = (
     model(4, weight_bytes=80, stages=2),
     model(5, weight_bytes=50, slots=3, adapters=2),
 )
-ADAPTERS = (adapter(10, 2, 5), adapter(11, 2, 5), adapter(12, 5, 5), adapter(13, 5, 9))
+ADAPTERS = (
+    adapter(10, 2, weight_bytes=5),
+    adapter(11, 2, weight_bytes=5),
+    adapter(12, 5, weight_bytes=5),
+    adapter(13, 5, weight_bytes=9),
+)
 NODE: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     gpus=st.integers(1, 4),

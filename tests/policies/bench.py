@@ -6,6 +6,7 @@ has 80 bytes; links move 10 (remote), 40 (SSD) and 80 (PCIe) bytes a second.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from fleet import audit
 from fleet import commands as c
@@ -25,9 +26,7 @@ from fleet.domain import (
     Request,
     RequestId,
     Shard,
-    Share,
     Tier,
-    Whole,
 )
 from fleet.estimates import Belief
 from fleet.holders import Instance
@@ -37,6 +36,7 @@ from fleet.policy import Policy
 from fleet.view import View
 from policies import recipes
 from policies.scaling import FixedReplicas
+from tests import specs
 
 CARD_BYTES = 80
 LINKS = LinkSpec(10.0, 40.0, 80.0, 20.0)
@@ -54,29 +54,10 @@ def node(number: int, gpus: int = 1, kind: str = "slow", cache_bytes: int = 10_0
     )
 
 
-def model(
-    number: int,
-    need: Share = Whole(1),  # noqa: B008 - frozen
-    *,
-    slots: int = 2,
-    weight_bytes: int = 80,
-    adapters: int = 0,
-    stages: int = 1,
-) -> ModelSpec:
-    return ModelSpec(
-        ModelId(ArtifactId(number)),
-        f"m{number}",
-        weight_bytes,
-        need,
-        stages=stages,
-        max_sequences=slots,
-        max_adapters=adapters,
-    )
+model = partial(specs.model, weight_bytes=80)
 
 
-def adapter(number: int, base: int, weight_bytes: int = 8) -> AdapterSpec:
-    parent = ModelId(ArtifactId(base))
-    return AdapterSpec(AdapterId(ArtifactId(number)), f"a{number}", parent, weight_bytes, 8)
+adapter = partial(specs.adapter, weight_bytes=8)
 
 
 def part(gpu_bytes: int) -> Part:

@@ -4,6 +4,7 @@ Nothing has a spread: a link carries its nominal bandwidth, a phase takes its me
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,8 +24,6 @@ from fleet.domain import (
     Place,
     Request,
     RequestId,
-    Share,
-    Whole,
 )
 from fleet.estimates import Belief
 from fleet.limits import Limits
@@ -44,6 +43,7 @@ from sim.profiles import (
     Spread,
 )
 from sim.world import World
+from tests import specs
 
 KIND = "test"
 SHAPE = "tiny"
@@ -126,33 +126,10 @@ def node(
     )
 
 
-def model(
-    number: int = 0,
-    need: Share = Whole(1),  # noqa: B008 - frozen
-    *,
-    weight_bytes: int = 40,
-    stages: int = 1,
-    slots: int = 2,
-    adapters: int = 0,
-    kv_bytes_per_token: int = 0,
-) -> ModelSpec:
-    return ModelSpec(
-        ModelId(ArtifactId(number)),
-        f"m{number}",
-        weight_bytes,
-        need,
-        stages=stages,
-        max_sequences=slots,
-        max_adapters=adapters,
-        kv_bytes_per_token=kv_bytes_per_token,
-        shape=SHAPE,
-    )
+model = partial(specs.model, weight_bytes=40, shape=SHAPE)
 
 
-def adapter(number: int, base: int = 0, weight_bytes: int = 10) -> AdapterSpec:
-    return AdapterSpec(
-        AdapterId(ArtifactId(number)), f"a{number}", ModelId(ArtifactId(base)), weight_bytes, 8
-    )
+adapter = partial(specs.adapter, weight_bytes=10)
 
 
 def arrival(
