@@ -71,3 +71,11 @@ def test_an_unknown_policy_is_refused_with_the_near_miss(tmp_path: Path) -> None
         choice(load(written(tmp_path)), "statik")
     with pytest.raises(PolicyError, match="did you mean 'bare'"):
         choice(load(written(tmp_path)), "bear")
+
+
+def test_another_packages_recipe_is_named_by_its_path(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, SMALL))
+    chosen = choice(loaded, "tests.policies.own:two_each")
+    assert resolve(chosen.policy)["scaling"]["name"] != resolve("serverlessllm")["scaling"]["name"]
+    with pytest.raises(PolicyError, match="no_such"):
+        choice(loaded, "tests.policies.own:no_such")
