@@ -7,7 +7,7 @@ each answer applied before the next question, until nothing is left to ask.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,6 +37,9 @@ from fleet.requests import Requests
 from fleet.state import Serving, State
 from fleet.streams import Streams
 from fleet.view import View
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -118,15 +121,15 @@ class Controller:
         orders = self.orders
         while True:
             if orders.serve:
-                self.requests.serve(_first(orders.serve))
+                self.requests.serve(_first(orders.serve)[0])
             elif orders.scale:
-                self.capacity.scale(_first(orders.scale))
+                self.capacity.scale(_first(orders.scale)[0])
             elif orders.capacity:
                 orders.capacity = False
                 if self.state.needs:
                     self.capacity.retry()
             elif orders.rest:
-                self.capacity.rest(orders.rest.pop(_first_key(orders.rest)))
+                self.capacity.rest(_first(orders.rest)[1])
             else:
                 return
 
@@ -215,11 +218,7 @@ class Controller:
             self.orders.scale[model] = None
 
 
-def _first(agenda: dict[ModelId, None]) -> ModelId:
-    model = next(iter(agenda))
-    del agenda[model]
-    return model
-
-
-def _first_key(agenda: dict[InstanceId, Instance]) -> InstanceId:
-    return next(iter(agenda))
+def _first(agenda: dict[Key, Value]) -> tuple[Key, Value]:
+    """Take the entry that was noted first off an agenda."""
+    key = next(iter(agenda))
+    return key, agenda.pop(key)

@@ -17,12 +17,13 @@ BINS: Final = len(EDGES_S) + 1
 
 
 def bin_of(gap_s: float) -> int:
+    """Which bin a gap falls into."""
     return bisect_right(EDGES_S, gap_s)
 
 
 def add(packed: int, gap_s: float, count: int = 1) -> int:
     """The histogram with `count` more gaps of that length."""
-    return packed + (count << (BITS * bisect_right(EDGES_S, gap_s)))
+    return packed + (count << (BITS * bin_of(gap_s)))
 
 
 def counts(packed: int) -> list[int]:

@@ -4,7 +4,6 @@ arrives when.
 Everything chosen here follows from the scenario, its files and one seed. It starts nothing.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,10 +55,6 @@ class Bound:
     requests: Requests
     artifacts: Artifacts
     tenants: tuple[str, ...]
-
-    @property
-    def until_s(self) -> float:
-        return self.scenario.until or math.inf
 
     @property
     def slo(self) -> Slo:
