@@ -110,8 +110,13 @@ class Shard(msgspec.Struct, frozen=True, gc=False):
     gpu_bytes: int
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """What a client reveals. Its output length is not here: no policy may know it."""
+class Request(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a client reveals. Its output length is not here: no policy may know it.
+
+    `deadline_at` is when its first token should be there. `prefix` are ids of the prompt's whole
+    blocks of `block_tokens` tokens, first block first; equal ids are equal text from the prompt's
+    start on. `session` is the conversation it belongs to; more `priority` is more urgent.
+    """
 
     id: RequestId
     model: ModelId
@@ -121,3 +126,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     max_tokens: int
     tenant: TenantId = TenantId(0)
     deadline_at: float | None = None
+    session: int | None = None
+    prefix: tuple[int, ...] = ()
+    block_tokens: int = 0
+    priority: int = 0

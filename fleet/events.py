@@ -83,8 +83,11 @@ class Progress(Event, frozen=True, tag=True, gc=False):
 # Answers
 
 
-class RequestFinished(Answer, frozen=True, tag=True, gc=False):
-    """`gaps` is a packed histogram of inter-token gaps (`fleet.gaps`)."""
+class RequestFinished(Answer, frozen=True, tag=True, omit_defaults=True, gc=False):
+    """`gaps` is a packed histogram of inter-token gaps (`fleet.gaps`).
+
+    `cached_tokens` of its prompt were found in the engine's prefix cache when it was scheduled.
+    """
 
     request: RequestId
     instance: InstanceId
@@ -94,6 +97,7 @@ class RequestFinished(Answer, frozen=True, tag=True, gc=False):
     tokens: int
     gaps: int
     longest_gap_s: float
+    cached_tokens: int = 0
 
 
 class RequestFailed(Answer, frozen=True, tag=True, gc=False):

@@ -145,7 +145,7 @@ class Requests:
         estimates.saw_finish(
             model,
             estimates.pace(model, kind),
-            prefill_s / (flight.request.prompt_tokens or 1),
+            prefill_s / ((flight.request.prompt_tokens - event.cached_tokens) or 1),
             event.ended_at - first_token_at,
             event.tokens,
         )
