@@ -57,7 +57,7 @@ def policies(
 
 def entries() -> Iterator[Entry]:
     """Recipes first, then every question's policies, in the catalogue's order."""
-    from policies.catalog import CATALOG, RECIPES
+    from policies.library import CATALOG, RECIPES
 
     for name, recipe in RECIPES.items():
         yield _entry(RECIPE, name, recipe)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.scenario import Residency, Scenario, ScenarioError, parse
-from policies import catalog
+from policies import catalog, library
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ def choice(loaded: Loaded, name: str | None) -> Choice:
     elif name in scenario.variants:
         variant = scenario.variants[name]
         chosen = Choice(name, variant.policy, variant.residency)
-    elif name in catalog.RECIPES or ":" in name:  # package.module:recipe is another package's
+    elif name in library.RECIPES or ":" in name:  # package.module:recipe is another package's
         chosen = Choice(name, {"recipe": name})
     else:
-        known = {**dict.fromkeys(scenario.variants), **dict.fromkeys(catalog.RECIPES)}
+        known = {**dict.fromkeys(scenario.variants), **dict.fromkeys(library.RECIPES)}
         raise catalog.unknown("policy", name, known)
     catalog.build(chosen.policy)
     return chosen

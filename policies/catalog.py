@@ -1,4 +1,4 @@
-"""Every policy by name, and policies built from what a scenario says.
+"""Policies built from what a scenario says, by the names of the library.
 
 A policy is a frozen dataclass: its fields are its parameters, so a built policy can be written down
 again with every parameter (`describe`) and built from that (`build`) for a replay.
@@ -9,28 +9,13 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from fleet import policy as protocols
 from fleet.policy import Policy
-from policies import (
-    admission,
-    draining,
-    foreign,
-    keep_alive,
-    migration,
-    ordering,
-    placement,
-    recipes,
-    retention,
-    room,
-    routing,
-    scaling,
-    upkeep,
-)
+from policies import foreign
+from policies.library import ASKED, CATALOG, RECIPES
 
 
 class PolicyError(ValueError):
@@ -38,83 +23,6 @@ class PolicyError(ValueError):
 
 
 T = TypeVar("T")
-Named = dict[str, type[Any]]
-CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
-    {
-        "admission": {
-            "admit_all": admission.AdmitAll,
-            "bounded_hold": admission.BoundedHold,
-            "gate": admission.Gate,
-        },
-        "ordering": {"fcfs": ordering.FirstComeFirstServed},
-        "arbitration": {"longest_waiting": ordering.LongestWaiting},
-        "routing": {
-            "least_loaded": routing.LeastLoaded,
-            "adapter_affinity": routing.AdapterAffinity,
-        },
-        "scaling": {
-            "per_queue": scaling.PerQueue,
-            "fixed": scaling.FixedReplicas,
-            "bounded": scaling.Bounded,
-        },
-        "placement": {
-            "earliest_ready": placement.EarliestReady,
-            "random": placement.RandomPlacement,
-        },
-        "room": {
-            "none": room.NoRoom,
-            "evict_idle": room.EvictIdle,
-            "migrate": migration.MigrateVictims,
-            "preempt": room.PreemptVictims,
-            "preempt_movable": room.PreemptMovable,
-            "drain": draining.DrainBusy,
-            "cheapest": room.CheapestRoom,
-        },
-        "retention": {
-            "lru": retention.LeastRecentlyUsed,
-            "gdsf": retention.GreedyDualSizeFrequency,
-            "nothing": retention.KeepNothing,
-        },
-        "keep_alive": {
-            "fixed": keep_alive.FixedKeepAlive,
-            "load_time": keep_alive.LoadTimeKeepAlive,
-            "forever": keep_alive.KeepForever,
-        },
-        "upkeep": {"prefetch_popular": upkeep.PrefetchPopular},
-    }
-)
-
-#: The protocol of each question, and what its policies can do.
-ASKED: Final[Mapping[str, tuple[type[Any], tuple[str, ...]]]] = MappingProxyType(
-    {
-        "admission": (protocols.Admission, ("admit",)),
-        "ordering": (protocols.Ordering, ("next",)),
-        "arbitration": (protocols.Arbitration, ("next",)),
-        "routing": (protocols.Routing, ("route",)),
-        "scaling": (protocols.Scaling, ("wanted",)),
-        "placement": (protocols.Placement, ("place",)),
-        "room": (protocols.Room, ("reach", "make")),
-        "retention": (protocols.Retention, ("keeps", "victims", "used")),
-        "keep_alive": (protocols.KeepAlive, ("rest",)),
-        "upkeep": (protocols.Upkeep, ("every_s", "tend")),
-    }
-)
-
-RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
-    {
-        "serverlessllm": recipes.serverlessllm,
-        "serverlessllm_no_migration": recipes.serverlessllm_no_migration,
-        "shepherd_star": recipes.shepherd_star,
-        "serverless": recipes.serverless,
-        "ray_serve": recipes.ray_serve,
-        "ray_serve_cached": recipes.ray_serve_cached,
-        "static": recipes.static,
-        "keep_alive": recipes.keep_alive,
-        "gdsf": recipes.gdsf,
-        "adapter_affinity": recipes.adapter_affinity,
-    }
-)
-
 QUESTIONS: Final = tuple(CATALOG)
 NAMES: Final = {cls: name for named in CATALOG.values() for name, cls in named.items()}
 

@@ -6,15 +6,18 @@ from typing import Annotated
 from msgspec import Meta
 
 from fleet.policy import KeepAlive, Policy
-from policies.admission import AdmitAll, BoundedHold
-from policies.keep_alive import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
-from policies.migration import MigrateVictims
-from policies.ordering import FirstComeFirstServed, LongestWaiting
-from policies.placement import EarliestReady, RandomPlacement
-from policies.retention import GreedyDualSizeFrequency, KeepNothing, LeastRecentlyUsed
-from policies.room import CheapestRoom, EvictIdle, NoRoom, PreemptMovable
-from policies.routing import AdapterAffinity, LeastLoaded
-from policies.scaling import FixedReplicas, PerQueue
+from policies.admission.gates import AdmitAll, BoundedHold
+from policies.keep_alive.idle_time import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
+from policies.ordering.arrival import FirstComeFirstServed, LongestWaiting
+from policies.placement.anywhere import RandomPlacement
+from policies.placement.earliest import EarliestReady
+from policies.retention.greedy_dual import GreedyDualSizeFrequency
+from policies.retention.recency import KeepNothing, LeastRecentlyUsed
+from policies.room.migration import MigrateVictims
+from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom, PreemptMovable
+from policies.routing.affinity import AdapterAffinity
+from policies.routing.load import LeastLoaded
+from policies.scaling.queue import FixedReplicas, PerQueue
 
 
 def serverlessllm() -> Policy:

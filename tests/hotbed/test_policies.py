@@ -3,7 +3,8 @@
 import json
 
 from hotbed.policies import entries, named
-from policies.catalog import CATALOG, RECIPES, make
+from policies.catalog import make
+from policies.library import CATALOG, RECIPES
 from tests.hotbed.small import hotbed, refused
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fleet.domain import ArtifactId, Part, Place, Tier, Whole
 from fleet.limits import Limits
-from policies.catalog import RECIPES
+from policies.library import RECIPES
 from sim.faults import FaultRates
 from tests.machines.simulated import KINDS, Scenario, play
 from tests.sim.worlds import adapter, model, node, setup

@@ -12,10 +12,11 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from fleet.policy import Policy
-from policies.catalog import CATALOG, RECIPES, build
-from policies.keep_alive import KeepForever
-from policies.routing import LeastLoaded
-from policies.scaling import Bounded, FixedReplicas
+from policies.catalog import build
+from policies.keep_alive.idle_time import KeepForever
+from policies.library import CATALOG, RECIPES
+from policies.routing.load import LeastLoaded
+from policies.scaling.queue import Bounded, FixedReplicas
 from tests.machines.controller_machine import ControllerMachine
 from tests.machines.test_controller_machine import QUICK, SOAK
 

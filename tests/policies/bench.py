@@ -35,7 +35,7 @@ from fleet.plans import UNNUMBERED, Plan, Step, Steps, planned
 from fleet.policy import Policy
 from fleet.view import View
 from policies import recipes
-from policies.scaling import FixedReplicas
+from policies.scaling.queue import FixedReplicas
 from tests import specs
 
 CARD_BYTES = 80

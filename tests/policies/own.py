@@ -6,7 +6,7 @@ from fleet.domain import ModelId, Request
 from fleet.policy import Policy, Refuse, Scaling
 from fleet.view import View
 from policies import recipes
-from policies.scaling import FixedReplicas
+from policies.scaling.queue import FixedReplicas
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies import catalog, recipes
-from policies.catalog import ASKED, CATALOG, RECIPES, PolicyError, build, describe, make, resolve
-from policies.placement import RandomPlacement
-from policies.room import CheapestRoom, EvictIdle, PreemptVictims
+from policies.catalog import PolicyError, build, describe, make, resolve
+from policies.library import ASKED, CATALOG, RECIPES
+from policies.placement.anywhere import RandomPlacement
+from policies.room.stopping import CheapestRoom, EvictIdle, PreemptVictims
 from tests.policies import own
 
 EVERY = [(question, name) for question, named in CATALOG.items() for name in named]

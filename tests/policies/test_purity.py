@@ -24,8 +24,9 @@ from fleet.holders import Phase
 from fleet.plans import NOTHING, UNNUMBERED, Plan
 from fleet.policy import Room, Upkeep
 from fleet.view import View
-from policies.catalog import CATALOG, make
-from policies.room import CheapestRoom
+from policies.catalog import make
+from policies.library import CATALOG
+from policies.room.stopping import CheapestRoom
 from tests.policies.bench import Bench, adapter, model, node, part
 from tests.policies.pictures import picture
 

@@ -10,8 +10,9 @@ import pytest
 from fleet.domain import Whole
 from fleet.policy import Policy
 from policies import recipes
-from policies.catalog import CATALOG, RECIPES, build
-from policies.room import CheapestRoom, EvictIdle, PreemptVictims
+from policies.catalog import build
+from policies.library import CATALOG, RECIPES
+from policies.room.stopping import CheapestRoom, EvictIdle, PreemptVictims
 from sim.faults import FaultRates
 from tests.policies.clusters import ADAPTERS, GB, Run, bursty, every_shape, spec
 

@@ -1,0 +1,95 @@
+"""Every policy and every whole system by name: data, a line each. It builds none of them."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from fleet import policy as protocols
+from fleet.policy import Policy
+from policies import recipes
+from policies.admission import gates
+from policies.keep_alive import idle_time
+from policies.ordering import arrival
+from policies.placement import anywhere, earliest
+from policies.retention import greedy_dual, recency
+from policies.room import draining, migration, stopping
+from policies.routing import affinity, load
+from policies.scaling import queue
+from policies.upkeep import prefetch
+
+Named = dict[str, type[Any]]
+CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
+    {
+        "admission": {
+            "admit_all": gates.AdmitAll,
+            "bounded_hold": gates.BoundedHold,
+            "gate": gates.Gate,
+        },
+        "ordering": {"fcfs": arrival.FirstComeFirstServed},
+        "arbitration": {"longest_waiting": arrival.LongestWaiting},
+        "routing": {
+            "least_loaded": load.LeastLoaded,
+            "adapter_affinity": affinity.AdapterAffinity,
+        },
+        "scaling": {
+            "per_queue": queue.PerQueue,
+            "fixed": queue.FixedReplicas,
+            "bounded": queue.Bounded,
+        },
+        "placement": {
+            "earliest_ready": earliest.EarliestReady,
+            "random": anywhere.RandomPlacement,
+        },
+        "room": {
+            "none": stopping.NoRoom,
+            "evict_idle": stopping.EvictIdle,
+            "migrate": migration.MigrateVictims,
+            "preempt": stopping.PreemptVictims,
+            "preempt_movable": stopping.PreemptMovable,
+            "drain": draining.DrainBusy,
+            "cheapest": stopping.CheapestRoom,
+        },
+        "retention": {
+            "lru": recency.LeastRecentlyUsed,
+            "gdsf": greedy_dual.GreedyDualSizeFrequency,
+            "nothing": recency.KeepNothing,
+        },
+        "keep_alive": {
+            "fixed": idle_time.FixedKeepAlive,
+            "load_time": idle_time.LoadTimeKeepAlive,
+            "forever": idle_time.KeepForever,
+        },
+        "upkeep": {"prefetch_popular": prefetch.PrefetchPopular},
+    }
+)
+
+#: The protocol of each question, and what its policies can do.
+ASKED: Final[Mapping[str, tuple[type[Any], tuple[str, ...]]]] = MappingProxyType(
+    {
+        "admission": (protocols.Admission, ("admit",)),
+        "ordering": (protocols.Ordering, ("next",)),
+        "arbitration": (protocols.Arbitration, ("next",)),
+        "routing": (protocols.Routing, ("route",)),
+        "scaling": (protocols.Scaling, ("wanted",)),
+        "placement": (protocols.Placement, ("place",)),
+        "room": (protocols.Room, ("reach", "make")),
+        "retention": (protocols.Retention, ("keeps", "victims", "used")),
+        "keep_alive": (protocols.KeepAlive, ("rest",)),
+        "upkeep": (protocols.Upkeep, ("every_s", "tend")),
+    }
+)
+
+RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
+    {
+        "serverlessllm": recipes.serverlessllm,
+        "serverlessllm_no_migration": recipes.serverlessllm_no_migration,
+        "shepherd_star": recipes.shepherd_star,
+        "serverless": recipes.serverless,
+        "ray_serve": recipes.ray_serve,
+        "ray_serve_cached": recipes.ray_serve_cached,
+        "static": recipes.static,
+        "keep_alive": recipes.keep_alive,
+        "gdsf": recipes.gdsf,
+        "adapter_affinity": recipes.adapter_affinity,
+    }
+)
