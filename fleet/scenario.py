@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from fleet import quantities, scenario_text
 from fleet.scenario_text import ScenarioError, unknown_name
 
-__all__ = ["Scenario", "ScenarioError", "parse"]
+__all__ = ["Scenario", "ScenarioError", "changed", "parse"]
 
 
 def _policy(written: Any) -> Any:
@@ -325,12 +325,31 @@ class Variant(Fields):
     residency: Residency | None = None
 
 
+class Grid(Fields):
+    """Axes of a comparison: every combination of their alternatives is a cell of its own.
+
+    `load` multiplies the workload's rate. `traces` names workloads, or mappings of scenario fields
+    with `workload` among them; `fleets` names fleets; `cases` names sets of fields by path (`load`
+    may be one); `vary` has the values that a field takes, listed or named. An empty mapping is the
+    scenario as it stands. `policies` and `seeds` are what `hotbed compare` runs where not told.
+    """
+
+    policies: Annotated[list[Text], Field(min_length=1)] | None = None
+    seeds: Count | None = None
+    load: list[Factor] = []
+    traces: dict[str, dict[str, Any]] = {}
+    fleets: dict[str, list[Any]] = {}
+    cases: dict[str, dict[str, Any]] = {}
+    vary: dict[str, list[Any] | dict[str, Any]] = {}
+
+
 class Scenario(Fields):
     """`policy` is a recipe's name, or a mapping that the policy catalogue understands.
 
     `variants` are names for policies beside those of the catalogue. `faults` are rates by name.
     With `warm_pool` engines start in processes that have done their imports. `until` ends a run
     early; left out, it ends when the last request is over, or `drain` after the last arrival.
+    `grid` is of comparisons only.
     """
 
     name: Text
@@ -349,6 +368,7 @@ class Scenario(Fields):
     warm_pool: bool = False
     until: Duration | None = None
     drain: Duration = 3600.0
+    grid: Grid = Grid()
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:
@@ -358,6 +378,20 @@ class Scenario(Fields):
             if twice:
                 raise ValueError(f"models: the name {twice[0]!r} is given twice")
         return self
+
+
+def changed(scenario: Scenario, changes: Mapping[str, Any], name: str) -> Scenario:
+    """The scenario with other values at those paths; `name` says for whom, in errors.
+
+    Raises ScenarioError, one line.
+    """
+    raw = scenario.model_dump(mode="json")
+    for path, value in changes.items():
+        scenario_text.put(raw, path, value)
+    try:
+        return Scenario.model_validate(raw)
+    except ValidationError as error:
+        raise scenario_text.explain(error, "", name, changes) from None
 
 
 def parse(text: str, name: str, changes: Mapping[str, str] | None = None) -> Scenario:

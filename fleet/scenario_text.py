@@ -79,10 +79,11 @@ def change(raw: dict[str, Any], changes: Mapping[str, str]) -> None:
             value = yaml.load(written, _Loader)
         except (yaml.YAMLError, ValueError):
             raise ScenarioError(f"{path}={written}: the value is no valid YAML") from None
-        _set(raw, path, value)
+        put(raw, path, value)
 
 
-def _set(raw: dict[str, Any], path: str, value: Any) -> None:
+def put(raw: dict[str, Any], path: str, value: Any) -> None:
+    """Set one field by its dotted path. Raises ScenarioError."""
     steps = parsed(path)
     here: Any = raw
     for depth, step in enumerate(steps):

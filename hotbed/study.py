@@ -15,7 +15,7 @@ from traces.workload import TraceMeta
 def resolved(loaded: Loaded, choices: Sequence[Choice], seeds: Sequence[int]) -> dict[str, Any]:
     """Scenario, policies with all their parameters, seeds, and digests of the files read."""
     return {
-        "scenario": loaded.scenario.model_dump(mode="json"),
+        "scenario": loaded.scenario.model_dump(mode="json", exclude={"grid"}),
         "policies": {choice.name: choice.resolved for choice in choices},
         "residency": {
             choice.name: choice.residency.model_dump(mode="json")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.scenario import ModelsFromTrace, Scenario, ScenarioError, parse
+from fleet.scenario import ModelsFromTrace, Scenario, ScenarioError, changed, parse
 
 SMALL = """\
 name: small
@@ -177,3 +177,11 @@ def test_yaml_that_few_people_know_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ScenarioError) as refused:
         parse(text, "odd.yaml")
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_fields_are_changed_by_path_and_what_is_wrong_with_them_says_for_whom() -> None:
+    scenario = parse(SMALL, "s")
+    assert changed(scenario, {"slo.ttft": "2s"}, "cell").slo.ttft == 2.0
+    assert changed(scenario, {"fleet": [{"profile": "x", "count": 3}]}, "cell").fleet[0].count == 3
+    with pytest.raises(ScenarioError, match=r"^cell busy as set: slo.ttft is 'soon'; "):
+        changed(scenario, {"slo.ttft": "soon"}, "cell busy")
