@@ -5,6 +5,7 @@ from importlib import import_module
 import typer
 
 from hotbed.compare import compare
+from hotbed.diff import diff
 from hotbed.policies import policies
 from hotbed.rerun import rerun
 from hotbed.simulate import simulate
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(compare)
 app.command()(rerun)
+app.command()(diff)
 app.command()(policies)
 
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

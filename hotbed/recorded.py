@@ -1,0 +1,43 @@
+"""A journal as every command reads it: its header and entries, with a progress bar.
+
+It knows files and terminals; what an entry means is for others to say.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleet.journal import Entry, Header, decode
+from hotbed.journals import reading
+from hotbed.progress import Advance, bar
+
+ENTRIES_A_TICK = 2048
+
+
+@contextmanager
+def recorded(path: Path, doing: str) -> Iterator[tuple[Header, Iterator[Entry]]]:
+    """The header, and the entries as they are read. Raises JournalError, at a bad line too."""
+    total = lines_of(path) - 1 if sys.stderr.isatty() else 0
+    with reading(path) as lines, bar(doing, total, "events") as advance:
+        header, entries = decode(lines, str(path))
+        yield header, _told(entries, advance)
+
+
+def header_of(path: Path) -> Header:
+    """The first line alone. Raises JournalError."""
+    with reading(path) as lines:
+        return decode(lines, str(path))[0]
+
+
+def lines_of(path: Path) -> int:
+    """How many lines there are: what a bar needs before the work begins."""
+    with reading(path) as lines:
+        return sum(1 for _ in lines)
+
+
+def _told(entries: Iterable[Entry], advance: Advance) -> Iterator[Entry]:
+    for number, entry in enumerate(entries):
+        if not number % ENTRIES_A_TICK:
+            advance(number, f"at {entry.event.at:,.0f} s")
+        yield entry
