@@ -51,6 +51,7 @@ class Cluster:
         self.storage = Storage(self.env, world.store_bytes_per_s)
         self.late = world.faults.late_report_probability > 0.0
         self.end_at = 0.0
+        self._last_came = 0
         self._observe = observe or (lambda event, commands: None)
         self._heard_at: dict[NodeId, float] = {}
         self._over = self.env.event()
@@ -138,8 +139,17 @@ class Cluster:
     # The end
 
     def drain(self) -> None:
-        """The last request has come; the run need not wait for its end for ever."""
-        self.after(self.world.drain_s, self._stop)
+        """Nobody comes by themselves any more; the run need not wait for an end for ever.
+
+        In a closed loop an end may bring the next request, and the wait begins anew with it.
+        """
+        self._last_came += 1
+        came = self._last_came
+        self.after(self.world.drain_s, lambda: self._drained(came))
+
+    def _drained(self, came: int) -> None:
+        if came == self._last_came and self.env.waits:
+            self._stop()
 
     def check_over(self) -> None:
         if self.env.arrivals_over and not self.requests.live:

@@ -27,6 +27,7 @@ class Requests:
         self.engines: dict[int, Served] = {}
         self.live: dict[int, Stream] = {}
         self._late = cluster.late
+        self._followers = cluster.env.followers
         self._arm = cluster.env.arm
 
     def arrived(self, arrival: Arrival) -> None:
@@ -37,7 +38,7 @@ class Requests:
             tokens = request.max_tokens
         rank = 0 if adapter is None else self._rank(adapter)
         self.live[request.id] = Stream(request.id, request.prompt_tokens, tokens, rank)
-        if self.env.arrivals_over:
+        if self.env.waits:
             self.cluster.drain()
         self.cluster.report(e.RequestArrived(request.arrived_at, request))
 
@@ -126,6 +127,7 @@ class Requests:
 
     def reject(self, command: c.Reject) -> None:
         self.live.pop(command.request, None)
+        self.env.ended(command.request)
         if self.env.arrivals_over:
             self.cluster.check_over()
 
@@ -174,8 +176,10 @@ class Requests:
     def _finished(self, stream: Sequence, engine: Served, at: float) -> None:
         assert isinstance(stream, Stream)
         stream.engine = None
+        if self._followers:
+            self.env.ended(stream.request)
         if self._late:
-            self._end(stream, engine, lambda now: finished(stream, engine.instance, now))
+            self._report_end(stream, engine, lambda now: finished(stream, engine.instance, now))
             return
         del self.live[stream.request]
         self.cluster.report(finished(stream, engine.instance, at))
@@ -185,9 +189,10 @@ class Requests:
     def fail(self, stream: Stream, engine: Served, reason: str) -> None:
         """Final: cancelled as told, or nothing that an engine can serve."""
         about = stream.command, RequestId(stream.request)
-        self._end(stream, engine, lambda now: e.RequestFailed(now, *about, reason))
+        self.env.ended(stream.request)
+        self._report_end(stream, engine, lambda now: e.RequestFailed(now, *about, reason))
 
-    def _end(self, stream: Stream, engine: Served, make: Callable[[float], e.Event]) -> None:
+    def _report_end(self, stream: Stream, engine: Served, make: Callable[[float], e.Event]) -> None:
         def tell(now: float) -> e.Event:
             del self.live[stream.request]
             self.cluster.check_over()  # stops the run only after this report

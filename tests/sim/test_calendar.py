@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 from simpy.core import EmptySchedule
 
-from fleet.domain import InstanceId
+from fleet.domain import InstanceId, RequestId
 from sim.calendar import Arrival, Calendar
 from sim.pace import EnginePace
 from sim.served import Served
-from tests.sim.worlds import arrival, model
+from tests.sim.worlds import arrival, but, follow, model
 
 PACE = EnginePace(step_s=1.0)
 
@@ -128,3 +128,46 @@ def test_peek_is_the_next_of_any_kind_and_an_empty_calendar_says_so() -> None:
     assert log.calendar.peek() == 3.0
     log.calendar.arm(engine(1, 2.0))
     assert log.calendar.peek() == 2.0
+
+
+def test_what_follows_a_request_comes_when_its_client_has_thought() -> None:
+    log = Log()
+    log.calendar.feed([arrival(0, 1.0), follow(arrival(1, 0.0), 0, 2.5), arrival(2, 9.0)])
+    log.calendar.at(4.0, lambda: log.calendar.ended(0))
+    assert log.run(20.0) == [("arrival 0", 1.0), ("arrival 1", 6.5), ("arrival 2", 9.0)]
+
+
+def test_a_request_that_ends_twice_is_followed_once() -> None:
+    log = Log()
+    log.calendar.feed([arrival(0, 1.0), follow(arrival(1, 0.0), 0, 2.0)])
+    for at in (3.0, 4.0):
+        log.calendar.at(at, lambda: log.calendar.ended(0))
+    assert log.run(20.0) == [("arrival 0", 1.0), ("arrival 1", 5.0)]
+
+
+def test_arrivals_are_over_when_nobody_waits_or_thinks() -> None:
+    log = Log()
+    calendar = log.calendar
+    calendar.feed([arrival(0, 1.0), follow(arrival(1, 0.0), 0, 2.0)])
+    assert (calendar.waits, calendar.arrivals_over) == (False, False)
+    log.run(3.0)
+    assert (calendar.waits, calendar.arrivals_over) == (True, False)
+    calendar.ended(0)
+    assert (calendar.waits, calendar.arrivals_over) == (False, False)
+    log.run(6.0)
+    assert (calendar.waits, calendar.arrivals_over) == (True, True)
+
+
+def test_a_deadline_moves_with_the_moment_a_request_is_sent() -> None:
+    one = Arrival(but(arrival(1, 100.0).request, deadline_at=110.0), 4, RequestId(0), 2.0)
+    sent = one.sent(7.0)
+    assert (sent.request.arrived_at, sent.request.deadline_at) == (7.0, 17.0)
+    assert (sent.after, sent.output_tokens) == (None, 4)
+
+
+def test_one_request_is_followed_by_one() -> None:
+    both = [follow(arrival(number, 0.0), 0, 1.0) for number in (1, 2)]
+    log = Log()
+    log.calendar.feed([arrival(0, 1.0), *both])
+    with pytest.raises(AssertionError, match="two requests follow request 0"):
+        log.run(2.0)

@@ -1,6 +1,8 @@
 """The driver as a whole: when a run ends, late reports, timers, and what is left of it."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fleet import audit
 from fleet import commands as c
@@ -8,6 +10,7 @@ from fleet import events as e
 from fleet.domain import Tier
 from fleet.ledger import Cause
 from fleet.limits import Limits
+from sim.calendar import Arrival
 from sim.faults import FaultRates
 from tests.sim.by_hand import Hand
 from tests.sim.worlds import (
@@ -18,7 +21,9 @@ from tests.sim.worlds import (
     STOP_S,
     Run,
     arrival,
+    but,
     finished,
+    follow,
     model,
     node,
     setup,
@@ -112,3 +117,93 @@ def test_events_come_in_order_of_time() -> None:
     times = [event.at for event, _ in run.said]
     assert times == sorted(times)
     assert len(finished(run)) == 40
+
+
+# A closed loop: a client that reads, thinks and asks again
+
+
+def chain(start_at: float, first: int, turns: int, think_s: float) -> list[Arrival]:
+    """A session: a turn with a time, and turns that follow it."""
+    rows = [arrival(first, start_at)]
+    for number in range(first + 1, first + turns):
+        rows.append(follow(arrival(number, start_at), number - 1, think_s))
+    return rows
+
+
+def came_at(run: Run) -> dict[int, float]:
+    return {event.request.id: event.at for event in run.events(e.RequestArrived)}
+
+
+def test_a_turn_comes_a_think_time_after_the_end_of_the_one_before() -> None:
+    run = Run(ONE, "static", world()).play([*chain(1.0, 0, 3, 2.0), arrival(3, 50.0)])
+    came, ended = came_at(run), finished(run)
+    assert came[0] == 1.0
+    assert came[1] == pytest.approx(1.0 + LOAD_S + SERVE_S + 2.0)
+    assert came[1] == ended[0].ended_at + 2.0
+    assert came[2] == ended[1].ended_at + 2.0
+    arrived = {event.request.id: event.request for event in run.events(e.RequestArrived)}
+    assert [arrived[number].arrived_at for number in range(4)] == [came[n] for n in range(4)]
+
+
+def test_a_turn_follows_one_that_was_refused() -> None:
+    start = setup([node(0)], [model(0)], limits=Limits(max_waiting=0))
+    run = Run(start, "static", world()).play(chain(1.0, 0, 3, 2.0))
+    assert list(came_at(run).values()) == [1.0, 3.0, 5.0]
+    assert len(run.commands(c.Reject)) == 3
+    assert run.cluster.end_at == 5.0
+
+
+def test_a_turn_follows_one_that_failed() -> None:
+    start = setup([node(0)], [model(0, kv_bytes_per_token=1)])
+    huge = chain(1.0, 0, 2, 2.0)
+    run = Run(start, "static", world(kv_blocks=1)).play(
+        [Arrival(but(a.request, prompt_tokens=100), 4, a.after, a.think_s) for a in huge]
+    )
+    failed = run.events(e.RequestFailed)
+    assert [event.request for event in failed] == [0, 1]
+    assert came_at(run)[1] == pytest.approx(failed[0].at + 2.0)
+
+
+def test_a_client_hears_an_answer_before_a_late_report_of_it() -> None:
+    late = FaultRates(late_report_probability=1.0, late_report_s=7.0)
+    run = Run(ONE, "static", world(late)).play(chain(1.0, 0, 2, 2.0))
+    assert came_at(run)[1] == finished(run)[0].ended_at + 2.0
+    assert set(finished(run)) == {0, 1}
+    assert run.cluster.end_at == finished(run)[1].at
+
+
+def test_who_waits_behind_a_request_without_end_does_not_keep_the_run_for_ever() -> None:
+    huge = model(0, weight_bytes=1000, stages=3)
+    run = Run(setup([node(0)], [huge]), "static", world()).play(chain(1.0, 0, 2, 2.0))
+    assert list(came_at(run)) == [0]
+    assert run.cluster.end_at == 1.0 + run.cluster.world.drain_s
+
+
+def test_a_client_may_think_longer_than_a_run_waits_for_an_end() -> None:
+    run = Run(ONE, "static", world()).play(chain(1.0, 0, 3, 5000.0))
+    assert len(finished(run)) == 3
+    assert run.cluster.end_at > 10_000.0
+
+
+@given(
+    sessions=st.lists(
+        st.tuples(st.integers(0, 20), st.integers(1, 4), st.sampled_from([0.0, 0.5, 3.0])),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(max_examples=25, deadline=None)
+def test_a_closed_loop_keeps_every_distance(sessions: list[tuple[int, int, float]]) -> None:
+    rows: list[Arrival] = []
+    for start, turns, think_s in sorted(sessions):
+        rows += chain(float(start), len(rows), turns, think_s)
+    run = Run(ONE, "serverlessllm", world()).play(rows)
+    again = Run(ONE, "serverlessllm", world()).play(iter(rows))
+    assert run.said == again.said
+    came, ended = came_at(run), finished(run)
+    assert set(ended) == set(range(len(rows)))
+    for number, row in enumerate(rows):
+        if row.after is None:
+            assert came[number] == row.request.arrived_at
+        else:
+            assert came[number] == ended[row.after].ended_at + row.think_s

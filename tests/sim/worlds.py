@@ -152,6 +152,11 @@ def arrival(
     return Arrival(request, output_tokens)
 
 
+def follow(arrived: Arrival, after: int, think_s: float) -> Arrival:
+    """The same, sent so long after the end of another request."""
+    return Arrival(arrived.request, arrived.output_tokens, RequestId(after), think_s)
+
+
 def setup(
     nodes: Sequence[NodeSpec],
     models: Sequence[ModelSpec],
