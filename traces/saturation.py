@@ -53,29 +53,39 @@ def saturation_of(record: RunRecord) -> Saturation:
     wait_s = (left_queue_at(record) - requests.arrived_at)[order]
     middle_s = float(wait_s[third : 2 * third].mean())
     last_s = float(wait_s[-third:].mean())
-    backlog = int(queue_lengths(record, requests.arrived_at[order[-1:]])[0])
+    at = requests.arrived_at[order[[third, -1]]]
+    before, backlog = (int(waiting) for waiting in queue_lengths(record, at))
+    growth = ratio(backlog - before, float(at[1] - at[0]))
     refusals = np.isin(requests.outcome[order[-third:]], (Outcome.REJECTED, Outcome.TIMED_OUT))
     refused = ratio(int(refusals.sum()), third)
     grew = last_s > GROWTH * middle_s and backlog > BACKLOG * third
     shed = refused is not None and refused > REFUSED
-    return Saturation(
-        saturated=grew or shed,
-        in_words=_words(grew, refused if shed else None, (middle_s, last_s), backlog),
-        middle_wait_s=middle_s,
-        last_wait_s=last_s,
-        backlog=backlog,
-        late_refused_ratio=refused,
-    )
-
-
-def _words(grew: bool, shed: float | None, waits_s: tuple[float, float], backlog: int) -> str:
-    middle_s, last_s = waits_s
     waits = (
         f"the mean wait was {number(middle_s)} s in the middle third of the arrivals and "
         f"{number(last_s)} s in the last, with {backlog} requests waiting at the last arrival"
     )
-    if grew:
-        return f"Saturated: the queue grew through the run; {waits}."
+    return Saturation(
+        saturated=grew or shed,
+        in_words=_words(_growth(grew, growth), refused if shed else None, waits),
+        middle_wait_s=middle_s,
+        last_wait_s=last_s,
+        backlog=backlog,
+        late_refused_ratio=refused,
+        queue_growth_per_s=growth,
+    )
+
+
+def _growth(grew: bool, per_s: float | None) -> str:
+    """How the queue grew; "" where it did not."""
+    if not grew:
+        return ""
+    by = f"by {number(per_s)} requests/s to the end" if per_s and per_s > 0 else "through the run"
+    return f"the queue grew {by}"
+
+
+def _words(growth: str, shed: float | None, waits: str) -> str:
+    if growth:
+        return f"Saturated: {growth}; {waits}."
     if shed is not None:
         return f"Saturated: {shed:.1%} of the last third were refused or timed out; {waits}."
     return f"Not saturated: {waits}."

@@ -217,7 +217,10 @@ class Tenants(msgspec.Struct, frozen=True):
 
 
 class Saturation(msgspec.Struct, frozen=True):
-    """Whether the queue grew through the run. Waits are means over thirds of the arrivals."""
+    """Whether the queue grew through the run. Waits are means over thirds of the arrivals.
+
+    `queue_growth_per_s`: requests by which the queue grew, per second of the last two thirds.
+    """
 
     saturated: bool
     in_words: str
@@ -225,6 +228,7 @@ class Saturation(msgspec.Struct, frozen=True):
     last_wait_s: float | None
     backlog: int
     late_refused_ratio: float | None
+    queue_growth_per_s: float | None = None
 
 
 class ModelSummary(msgspec.Struct, frozen=True):

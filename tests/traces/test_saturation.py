@@ -1,6 +1,7 @@
 """Runs that keep up, and runs that do not."""
 
 import numpy as np
+import pytest
 
 from fleet import commands as c
 from fleet.domain import CommandId, RequestId
@@ -28,8 +29,9 @@ def one_server(service_s: float, n: int = 300) -> RunRecord:
 def test_a_server_slower_than_its_arrivals_is_saturated() -> None:
     verdict = saturation_of(one_server(1.5))
     assert verdict.saturated
-    assert verdict.in_words.startswith("Saturated: the queue grew")
+    assert verdict.in_words.startswith("Saturated: the queue grew by 0.33")
     assert verdict.backlog == 100
+    assert verdict.queue_growth_per_s == pytest.approx(1 - 1 / 1.5, rel=0.02)
 
 
 def test_a_server_faster_than_its_arrivals_is_not() -> None:

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.streams import Streams
-from traces.statistics import Interval, compare, kendall_tau, mean_interval, paired, t_test
+from traces.statistics import (
+    Interval,
+    benjamini_hochberg,
+    compare,
+    holm,
+    kendall_tau,
+    mean_interval,
+    paired,
+    t_test,
+)
 
 
 def normal_columns(n: int, trials: int, mean: float = 3.0) -> np.ndarray:
@@ -121,3 +130,25 @@ def test_kendalls_tau_by_hand() -> None:
 def test_every_order_agrees_with_itself_unless_all_is_tied(order: list[int]) -> None:
     expected = 1.0 if len(set(order)) > 1 else None
     assert kendall_tau(order, order) == (pytest.approx(expected) if expected else None)
+
+
+def test_holm_multiplies_the_smallest_by_all_and_never_steps_down() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_benjamini_hochberg_is_as_in_its_paper() -> None:
+    """Their example: 15 tests of which four pass at 5 %, where Bonferroni passes three."""
+    ps = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
+    ps += [0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+    assert sum(p <= 0.05 for p in benjamini_hochberg(ps)) == 4
+    assert benjamini_hochberg([0.04, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
+
+
+@given(st.lists(st.floats(0.0, 1.0), max_size=12))
+def test_adjusted_p_values_keep_their_order_and_holm_is_the_stricter(ps: list[float]) -> None:
+    strict, lenient = holm(ps), benjamini_hochberg(ps)
+    for raw, bh, adjusted in zip(ps, lenient, strict, strict=True):
+        assert raw <= bh <= adjusted + 1e-12
+    order = sorted(range(len(ps)), key=lambda i: ps[i])
+    assert [lenient[i] for i in order] == sorted(lenient)
+    assert [strict[i] for i in order] == sorted(strict)
