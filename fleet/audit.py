@@ -79,6 +79,9 @@ def check_cards(state: State) -> None:
         idle = [i for i in on_node if i.phase is Phase.READY and not i.load]
         cards = sum(len(s.gpus) for i in idle for s in i.shards if s.node == spec.id)
         assert nodes.idle_gpus[spec.id] == cards
+        to_load = [i for i in on_node if i.phase in (Phase.PLANNED, Phase.LOADING)]
+        stages = sum(s.node == spec.id for i in to_load for s in i.shards)
+        assert nodes.loads[spec.id] == stages
 
 
 def check_caches(state: State) -> None:

@@ -14,7 +14,7 @@ from fleet.holders import Instance, Phase
 from fleet.needs import Need
 from fleet.orders import Orders
 from fleet.plans import UNNUMBERED, Step, Steps
-from fleet.policy import FULL, Placed, Policy
+from fleet.policy import FULL, Periodic, Placed, Policy
 from fleet.state import Serving, State
 from fleet.view import View
 
@@ -77,6 +77,34 @@ class Capacity:
     def set_upkeep_timer(self, number: int) -> None:
         at = self.state.now + self.policy.upkeep[number].every_s
         self.orders.out.append(SetTimer(self.orders.number(), f"upkeep/{number}", at))
+
+    def rescale(self) -> None:
+        """A periodic scaling decides again: stop what it wants no more, start what it lacks."""
+        self._periodic().tick(self.view)
+        for model, serving in self.state.serving.items():
+            if serving.removed:
+                continue
+            missing = self._missing(serving)
+            if missing > 0:
+                self.orders.scale[model] = None
+            elif missing < 0:
+                self._shrink(serving, -missing)
+        self.set_scaling_timer()
+
+    def set_scaling_timer(self) -> None:
+        if isinstance(self.policy.scaling, Periodic):
+            at = self.state.now + self._periodic().every_s
+            self.orders.out.append(SetTimer(self.orders.number(), "scaling/", at))
+
+    def _periodic(self) -> Periodic:
+        assert isinstance(self.policy.scaling, Periodic), "no other scaling has a timer"
+        return self.policy.scaling
+
+    def _shrink(self, serving: Serving, surplus: int) -> None:
+        """Stop the least loaded; what a migration is on its way to stays."""
+        leaving = [i for i in serving.ready if not i.inbound][:surplus]
+        for instance in leaving:
+            self.stop(instance)
 
     def rest_until(self, artifact: ArtifactId, backoff: Backoff) -> None:
         """A load failed: leave the artifact alone for a while."""

@@ -46,6 +46,7 @@ class Nodes:
         self.idle_gpus: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self.largest_part: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self.loading_until: npt.NDArray[np.float64] = np.zeros(0)
+        self.loads: npt.NDArray[np.float64] = np.zeros(0)  # instances planned or loading there
         self.extend(specs)
 
     def extend(self, specs: Iterable[NodeSpec]) -> None:
@@ -66,6 +67,7 @@ class Nodes:
         self.idle_gpus = np.concatenate([self.idle_gpus, np.zeros(add, np.int32)])
         self.largest_part = np.concatenate([self.largest_part, parts])
         self.loading_until = np.concatenate([self.loading_until, np.zeros(add)])
+        self.loads = np.concatenate([self.loads, np.zeros(add)])
         self._idle = cast("memoryview[int]", memoryview(cast("Buffer", self.idle_gpus)))
 
     def _example(self, spec: NodeSpec) -> int:
@@ -82,6 +84,11 @@ class Nodes:
         """Cards that a ready instance without work could give up; +1 as it goes idle, -1 after."""
         for shard in shards:
             self._idle[shard.node] += sign * len(shard.gpus)
+
+    def loading(self, shards: tuple[Shard, ...], sign: int) -> None:
+        """An instance with these shards is to load (+1), or does not any more (-1)."""
+        for shard in shards:
+            self.loads[shard.node] += sign
 
     def fits(self, share: Share) -> npt.NDArray[np.bool_]:
         """Which nodes have room for the share now."""

@@ -31,7 +31,7 @@ from fleet.execution import Execution
 from fleet.holders import Instance, Phase
 from fleet.limits import Limits
 from fleet.orders import Orders
-from fleet.policy import Policy
+from fleet.policy import Policy, observers
 from fleet.reports import Reports
 from fleet.requests import Requests
 from fleet.state import Serving, State
@@ -58,9 +58,9 @@ class Controller:
     def __init__(self, setup: Setup, policy: Policy) -> None:
         self.policy = policy
         self.state = state = State(setup.nodes, setup.models)
-        estimates = Estimates(setup.beliefs, online=policy.online_estimates)
-        self.view = view = View(state, estimates, Streams(setup.seed))
         self.orders = orders = Orders(setup.limits.max_answers)
+        estimates = Estimates(setup.beliefs, policy.estimation, online=policy.online_estimates)
+        self.view = view = View(state, estimates, Streams(setup.seed), orders)
         self.caches = Caches(state, policy, view, orders)
         execution = Execution(state, view, orders, self.caches, Adapters(state, policy, view))
         self.capacity = Capacity(state, policy, view, orders, execution)
@@ -68,6 +68,7 @@ class Controller:
         self.requests = Requests(state, policy, view, orders, execution, setup.limits)
         self.execution = execution
         self._begun = False
+        self._observers = observers(policy)
         for adapter in setup.adapters:
             state.adapters[adapter.id] = adapter
         for artifact, place in setup.resident:
@@ -106,6 +107,8 @@ class Controller:
         orders.answers = 0
         if not self._begun:
             self._begin()
+        for observe in self._observers.get(type(event), ()):
+            observe(event, self.view)
         self._handlers[type(event)](event)
         if orders.serve or orders.scale or orders.rest or orders.capacity:
             self._settle()
@@ -115,6 +118,7 @@ class Controller:
         self._begun = True
         for number in range(len(self.policy.upkeep)):
             self.capacity.set_upkeep_timer(number)
+        self.capacity.set_scaling_timer()
 
     def _settle(self) -> None:
         """Work off the agenda: first who can be served, then who needs more, then who may rest."""
@@ -202,6 +206,8 @@ class Controller:
                 self.capacity.rest_over(InstanceId(int(rest)))
             case "age":
                 self.requests.expire()
+            case "scaling":
+                self.capacity.rescale()
             case "upkeep":
                 self.capacity.tend(int(rest))
             case "retry":

@@ -1,15 +1,17 @@
 """What the controller believes about durations: priors from specs, corrected by what it has seen.
 
-Loading follows ServerlessLLM (OSDI'24, section 5.1): q + n / b, where q is the time until the
-node's pending loads end, n the bytes of the largest GPU partition and b the slowest hop from the
-closest tier that holds the model. The ratio of measured to believed time is averaged online per
-(model, tier, node kind), and per (tier, node kind) for models not seen there yet.
-Nothing here knows a true output length or duration; all of it is learned from events.
+How a load's time is believed before it happens is a policy's answer (`Estimation`). The ratio of
+measured to believed time is averaged online per (model, tier, node kind), and per (tier, node kind)
+for models not seen there yet. Nothing here knows a true output length or duration; all of it is
+learned from events.
 """
 
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from fleet.domain import AdapterSpec, ModelId, ModelSpec, NodeSpec, Share, Tier, Whole
 
@@ -25,6 +27,69 @@ class Belief(msgspec.Struct, frozen=True, gc=False):
     attach_s: float = 0.0  # what an attach takes beside moving the adapter
     prefill_s_per_token: float = 2e-4
     decode_s_per_token: float = 0.03
+
+
+Seconds = TypeVar("Seconds", float, npt.NDArray[np.float64])
+
+
+class Estimation(Protocol):
+    """How long loads are believed to take before they happen: a question put to the policy.
+
+    A load is of a model's part on one node (all of it but for pipelines) from the best tier there.
+    """
+
+    def load_s(self, load: "Load", node: NodeSpec, belief: Belief) -> float:
+        """Seconds from start to ready on an idle path."""
+
+    def attach_s(self, adapter: AdapterSpec, node: NodeSpec, source: Tier, belief: Belief) -> float:
+        """Seconds to load an adapter into a slot on an idle path."""
+
+    def ready_at(
+        self, alone_s: Seconds, begin_at: Seconds, until: Seconds, loads: Seconds
+    ) -> Seconds:
+        """When a load would be ready that takes `alone_s` by itself and may begin at `begin_at`.
+
+        By node, or for one: `until` is when the loads under way there are believed to end, `loads`
+        how many they are.
+        """
+
+
+class Load(msgspec.Struct, frozen=True, gc=False):
+    """What one node loads of a model: `nbytes` from `source` onto `gpus` cards, in equal parts."""
+
+    model: ModelSpec
+    source: Tier
+    nbytes: float
+    gpus: int
+
+
+def load_of(model: ModelSpec, source: Tier, stages: int) -> Load:
+    """One node's part of a model that is loaded in so many pipeline stages."""
+    return Load(model, source, model.weight_bytes / stages, cards(model.need))
+
+
+@dataclass(frozen=True)
+class SlowestHop:
+    """Start-up plus q + n / b: the node's loads one after another, each at its slowest hop.
+
+    ServerlessLLM (OSDI'24, section 5.1): q is the time until the node's pending loads end, n the
+    bytes of a GPU's part and b the slowest hop from the closest tier that holds the model.
+    """
+
+    def load_s(self, load: Load, node: NodeSpec, belief: Belief) -> float:
+        return belief.startup_s + transfer_s(load.nbytes, node, load.source, load.gpus)
+
+    def attach_s(self, adapter: AdapterSpec, node: NodeSpec, source: Tier, belief: Belief) -> float:
+        return belief.attach_s + transfer_s(adapter.weight_bytes, node, source)
+
+    def ready_at(
+        self, alone_s: Seconds, begin_at: Seconds, until: Seconds, loads: Seconds
+    ) -> Seconds:
+        later: Seconds = np.maximum(begin_at, until)
+        return later + alone_s
+
+
+SLOWEST_HOP = SlowestHop()
 
 
 class Pace:
@@ -43,8 +108,15 @@ WEIGHT = 0.2  # of the newest observation in each running mean
 class Estimates:
     """Beliefs. `online=False` keeps loading to the priors, as released ServerlessLLM does."""
 
-    def __init__(self, beliefs: dict[str, Belief], *, online: bool = True) -> None:
+    def __init__(
+        self,
+        beliefs: dict[str, Belief],
+        estimation: Estimation = SLOWEST_HOP,
+        *,
+        online: bool = True,
+    ) -> None:
         self.beliefs = beliefs
+        self.estimation = estimation
         self.online = online
         self._ratio: dict[tuple[ModelId, Tier, str], float] = {}
         self._tier_ratio: dict[TierKind, float] = {}
@@ -54,13 +126,18 @@ class Estimates:
 
     # Loading
 
-    def load_s(self, model: ModelSpec, node: NodeSpec, source: Tier) -> float:
-        """Seconds from start to ready on an idle path: start-up plus n / b, corrected."""
+    def load_s(
+        self, model: ModelSpec, node: NodeSpec, source: Tier, stages: int | None = None
+    ) -> float:
+        """Seconds from start to ready on an idle path, corrected by loads seen.
+
+        `stages` are those it would be loaded in, if not the model's own.
+        """
         key = (model.id, source, node.kind)
         ratio = self._ratio.get(key)
         if ratio is None:
             ratio = self._tier_ratio.get((source, node.kind), 1.0)
-        return self._prior_load_s(model, node, source) * ratio
+        return self._prior_load_s(model, node, source, stages or model.stages) * ratio
 
     def wake_s(self, model: ModelSpec, node: NodeSpec, source: Tier) -> float:
         """Seconds to bring a sleeping instance back, from DRAM (level 1) or a lower tier."""
@@ -68,33 +145,29 @@ class Estimates:
 
     def attach_s(self, adapter: AdapterSpec, node: NodeSpec, source: Tier) -> float:
         """Seconds to load an adapter into a slot."""
-        moving_s = transfer_s(adapter.weight_bytes, node, source)
-        return self.belief(node.kind).attach_s + moving_s
+        return self.estimation.attach_s(adapter, node, source, self.belief(node.kind))
 
     def belief(self, kind: str) -> Belief:
         return self.beliefs.get(kind, self._default)
 
-    def saw_load(
-        self, model: ModelSpec, node: NodeSpec, source: Tier, load_s: float, *, queued_s: float
-    ) -> None:
-        """A load from `source` took `load_s`, of which `queued_s` were believed to be waiting (q).
+    def saw_load(self, load: Load, node: NodeSpec, load_s: float, *, queued_s: float) -> None:
+        """A load took `load_s`, of which `queued_s` were believed to be due to others (q).
 
         The rest is its own n / b. Loads that share a link may end before that wait was believed to,
         so what is left counts as no less than the prior, unless the whole was faster than it.
         """
-        prior_s = self._prior_load_s(model, node, source)
+        prior_s = self.estimation.load_s(load, node, self.belief(node.kind))
         if not self.online or prior_s <= 0.0:
             return
         ratio = max(load_s - queued_s, min(load_s, prior_s)) / prior_s
-        key = (model.id, source, node.kind)
+        key = (load.model.id, load.source, node.kind)
         self._ratio[key] = mean(self._ratio.get(key), ratio)
-        kind = (source, node.kind)
+        kind = (load.source, node.kind)
         self._tier_ratio[kind] = mean(self._tier_ratio.get(kind), ratio)
 
-    def _prior_load_s(self, model: ModelSpec, node: NodeSpec, source: Tier) -> float:
-        return self.belief(node.kind).startup_s + transfer_s(
-            model.weight_bytes, node, source, cards(model.need)
-        )
+    def _prior_load_s(self, model: ModelSpec, node: NodeSpec, source: Tier, stages: int) -> float:
+        load = load_of(model, source, stages)
+        return self.estimation.load_s(load, node, self.belief(node.kind))
 
     # Serving
 
@@ -132,7 +205,7 @@ def cards(share: Share) -> int:
     return share.gpus if isinstance(share, Whole) else 1
 
 
-def transfer_s(nbytes: int, node: NodeSpec, source: Tier, gpus: int = 1) -> float:
+def transfer_s(nbytes: float, node: NodeSpec, source: Tier, gpus: int = 1) -> float:
     """Pipelined: the slowest hop decides. Each of `gpus` cards takes an equal part over PCIe."""
     links = node.links
     hop_s = nbytes / gpus / links.pcie_bytes_per_s

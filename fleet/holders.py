@@ -95,6 +95,7 @@ class Instance(Holder):
 
     __slots__ = (
         "adapters",
+        "dispatched_s",
         "id",
         "idle_since",
         "inbound",
@@ -102,6 +103,7 @@ class Instance(Holder):
         "model",
         "phase",
         "pinned",
+        "prompt_tokens",
         "queued_s",
         "rest_at",
         "rest_level",
@@ -124,6 +126,8 @@ class Instance(Holder):
         self.load = 0
         self.inbound: dict[RequestId, Move] = {}
         self.running: dict[RequestId, Flight] = {}
+        self.prompt_tokens = 0  # of those that run
+        self.dispatched_s = 0.0  # the sum of the times at which those that run were dispatched
         self.adapters = Pool(Tier.GPU, model.max_adapters)
         self.step: StepId | None = None  # the plan step that starts, wakes or stops it
         self.stop_step: StepId | None = None  # its stop, held back until its last request ends

@@ -59,9 +59,9 @@ class Moves:
         source, target = move.source, move.target
         flight.move = None
         del target.inbound[event.request]
-        target.running[event.request] = flight
+        _count(flight, source, -1)
+        _count(flight, target, 1)
         flight.instance = target
-        del source.running[event.request]
         self._pin(source, flight, -1)
         self.state.give_slot(source)
         return opened.step, source
@@ -87,7 +87,7 @@ class Moves:
     def leave(self, flight: Flight, instance: Instance) -> None:
         """Take the request off its instance in the books."""
         request = flight.request
-        del instance.running[request.id]
+        _count(flight, instance, -1)
         if request.adapter is not None:
             self._pin(instance, flight, -1)
         self.state.give_slot(instance)
@@ -97,7 +97,7 @@ class Moves:
         """Put the request on a ready instance in the books."""
         request = flight.request
         self.state.take_slot(instance)
-        instance.running[request.id] = flight
+        _count(flight, instance, 1)
         flight.instance = instance
         if request.adapter is not None:
             self._pin(instance, flight, 1)
@@ -114,3 +114,16 @@ class Moves:
         adapter = flight.request.adapter
         if adapter is not None:
             instance.adapters.entries[adapter].pins += by
+
+
+def _count(flight: Flight, instance: Instance, sign: int) -> None:
+    """A request starts (+1) or ends (-1) to run on an instance, as far as the books know."""
+    request = flight.request
+    if sign > 0:
+        instance.running[request.id] = flight
+    else:
+        del instance.running[request.id]
+    instance.prompt_tokens += sign * request.prompt_tokens
+    # What rounding leaves behind goes when nothing runs.
+    dispatched_s = instance.dispatched_s + sign * flight.dispatched_at
+    instance.dispatched_s = dispatched_s if instance.running else 0.0

@@ -2,18 +2,22 @@
 
 Each question is a Protocol with one method; each answer is a value; None means "not now". A policy
 gets a read-only `View`, keeps its own state on itself, and may be asked again at any event. It
-never sees an output length or a clock.
+never sees an output length or a clock. Beside its question a policy may be an `Observer` of facts,
+`Periodic` (a scaling that decides on a timer) or an `Oracle`, and may waive promises (`Waiver`).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum, StrEnum, auto
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from fleet.commands import Dispatch
 from fleet.domain import ArtifactId, ModelId, ModelSpec, NodeId, Request, Tier
+from fleet.estimates import SLOWEST_HOP, Estimation
+from fleet.events import Event
 from fleet.holders import Instance
 from fleet.lanes import Lane, Lanes
 from fleet.needs import Need, Needs
@@ -87,7 +91,55 @@ class Routing(Protocol):
 
 class Scaling(Protocol):
     def wanted(self, model: ModelId, view: View) -> int:
-        """How many instances there should be, starting ones included. Asked when a queue grows."""
+        """How many instances there should be, starting ones included.
+
+        Asked when a queue grows and when capacity changes, to start more. Only a `Periodic` one is
+        also obeyed when it wants fewer.
+        """
+
+
+@runtime_checkable
+class Periodic(Protocol):
+    """A scaling that decides on a timer.
+
+    After each `tick`, `wanted` is asked for every model, and surplus instances are stopped: the
+    least loaded first, each once its last request has ended. Between ticks `wanted` should only
+    rise with the queue, and be at least 1 for a model that somebody waits for.
+    """
+
+    @property
+    def every_s(self) -> float: ...
+
+    def tick(self, view: View) -> None: ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """A policy that learns from facts as they come, before the controller puts them in its books.
+
+    Of a request's end the view still has its `flight`; of a command's answer, the command
+    (`ordered`). A `Dispatch` is shown as it is given.
+    """
+
+    observes: ClassVar[tuple[type[Event] | type[Dispatch], ...]]
+
+    def observe(self, fact: Any, view: View) -> None: ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """A bound, not a policy: it is told the future. Reports label it; no live system can run it."""
+
+    def reveal(self, requests: Sequence[Request]) -> None: ...
+
+
+class Waiver(StrEnum):
+    """A promise of liveness that a policy does not make, by its nature; `waives` on its class."""
+
+    LEAVES_CARDS = "leaves_cards"  # a wanted instance may wait beside free cards
+    LEAVES_SLOTS = "leaves_slots"  # a request may wait beside a free slot
+    BLIND_TO_ADAPTERS = "blind_to_adapters"  # may send a request where its adapter is not
+    KEEPS_FOREVER = "keeps_forever"  # an idle instance may never stop
 
 
 class Room(Protocol):
@@ -143,4 +195,34 @@ class Policy:
     retention: Retention
     keep_alive: KeepAlive
     upkeep: tuple[Upkeep, ...] = ()
+    estimation: Estimation = SLOWEST_HOP
     online_estimates: bool = True
+
+
+def parts(policy: Any) -> Iterator[Any]:
+    """Every answer of a policy, those that are made of others included, outermost first."""
+    if isinstance(policy, tuple):
+        for each in policy:
+            yield from parts(each)
+    elif is_dataclass(policy) and not isinstance(policy, type):
+        if not isinstance(policy, Policy):
+            yield policy
+        for field in fields(policy):
+            if field.init:
+                yield from parts(getattr(policy, field.name))
+    elif hasattr(policy, "__dict__") or hasattr(type(policy), "__slots__"):
+        yield policy
+
+
+def waived(policy: Policy) -> frozenset[Waiver]:
+    """The promises that some answer of the policy does not make."""
+    return frozenset(w for part in parts(policy) for w in getattr(part, "waives", ()))
+
+
+def observers(policy: Policy) -> dict[type[Any], tuple[Callable[[Any, View], None], ...]]:
+    """Who wants to see which facts, in the order of the policy's answers."""
+    found: dict[type[Any], tuple[Callable[[Any, View], None], ...]] = {}
+    for part in parts(policy):
+        for kind in part.observes if isinstance(part, Observer) else ():
+            found[kind] = (*found.get(kind, ()), part.observe)
+    return found

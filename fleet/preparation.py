@@ -124,18 +124,21 @@ class Preparation:
         self.state.add_instance(instance)
         loading = self.loadings[step]
         for shard, source in zip(command.shards, command.sources, strict=True):
-            if spec.stages == 1:  # a stage's part of the weights is of no use to others
+            if len(command.shards) == 1:  # a stage's part of the weights is of no use to others
                 self.caches.on_the_way(loading, command.model, shard.node, source)
             self._expect_load(shard.node, instance, source)
         return msgspec.structs.replace(command, keep=loading.keep)
 
     def _expect_load(self, node: NodeId, instance: Instance, source: Place) -> None:
-        """The node's loads are believed to run one after another (ServerlessLLM's q)."""
+        """Move the time at which the node's loads are believed to end."""
         spec = self.state.nodes.specs[node]
         tier = source.tier if source.node == spec.id else Tier.REMOTE
-        instance.queued_s = self.view.queue_s(node)
-        load_s = self.view.estimates.load_s(instance.model, spec, tier)
-        self.state.nodes.loading_until[node] = self.state.now + instance.queued_s + load_s
+        stages = len(instance.shards)
+        load_s = self.view.estimates.load_s(instance.model, spec, tier, stages)
+        ready_at = self.view.ready_at(node, load_s)
+        instance.queued_s = ready_at - self.state.now - load_s
+        until = self.state.nodes.loading_until
+        until[node] = max(until[node], ready_at)
 
     def _prepare_stop(self, step: StepId, command: StopInstance) -> Command:
         instance = self.state.instances[command.instance]

@@ -19,6 +19,7 @@ from fleet.commands import (
     Wake,
 )
 from fleet.domain import NodeId, Place, Tier
+from fleet.estimates import load_of
 from fleet.execution import Execution
 from fleet.holders import Flight, Instance, Phase
 from fleet.ledger import Cause
@@ -66,7 +67,8 @@ class Reports:
             node = self.view.node(shard.node)
             tier = source.tier if source.node == shard.node else Tier.REMOTE
             queued_s = instance.queued_s
-            self.view.estimates.saw_load(instance.model, node, tier, load_s, queued_s=queued_s)
+            load = load_of(instance.model, tier, len(instance.shards))
+            self.view.estimates.saw_load(load, node, load_s, queued_s=queued_s)
             self._loads_ended(shard.node, instance)
         self.capacity.backoff.succeeded(instance.model.id)
         self._serves(instance, opened)

@@ -12,7 +12,7 @@ from fleet.holders import Flight, Instance
 from fleet.limits import Limits
 from fleet.orders import Orders
 from fleet.plans import UNNUMBERED
-from fleet.policy import Policy, Refuse
+from fleet.policy import Policy, Refuse, observers
 from fleet.state import Serving, State
 from fleet.view import View
 
@@ -38,6 +38,7 @@ class Requests:
         # Bound once: these two are asked for every request.
         self._admit = policy.admission.admit
         self._route = policy.routing.route
+        self._watching = observers(policy).get(Dispatch, ())
         self._max_age_s = math.inf if limits.max_age_s is None else limits.max_age_s
         self._age_timer = False
 
@@ -116,12 +117,15 @@ class Requests:
         return True
 
     def _dispatch(self, flight: Flight, instance: Instance) -> None:
-        self.moves.enter(flight, instance)
         flight.attempts += 1
         flight.dispatched_at = self.state.now
+        self.moves.enter(flight, instance)
         orders = self.orders
         number = flight.command = orders.number()
-        orders.out.append(Dispatch(number, flight.request.id, instance.id))
+        dispatch = Dispatch(number, flight.request.id, instance.id)
+        orders.out.append(dispatch)
+        for observe in self._watching:
+            observe(dispatch, self.view)
 
     # Off it
 

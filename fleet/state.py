@@ -34,6 +34,7 @@ RATE_WINDOW_S = 60.0
 READY = Phase.READY
 SERVING, IDLE = Cause.SERVING, Cause.IDLE
 PENDING = (Phase.PLANNED, Phase.LOADING, Phase.WAKING)
+TO_LOAD = (Phase.PLANNED, Phase.LOADING)
 
 
 class Serving:
@@ -126,6 +127,7 @@ class State:
         for shard in instance.shards:
             self.on_node[shard.node][instance.id] = instance
         self.serving[instance.model.id].starting += 1
+        self.nodes.loading(instance.shards, 1)
         self.claim(instance)
 
     def claim(self, holder: Holder) -> None:
@@ -143,6 +145,8 @@ class State:
         elif before is Phase.ASLEEP:
             del serving.asleep[instance.id]
         serving.starting += (phase in PENDING) - (before in PENDING)
+        if before in TO_LOAD and phase not in TO_LOAD:
+            self.nodes.loading(instance.shards, -1)
         instance.phase = phase
         if phase is Phase.READY:
             serving.ready.add(instance)

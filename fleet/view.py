@@ -4,6 +4,7 @@ A policy must not change what it is shown. `now` is the time of the event being 
 gives a policy its own random numbers, decided by the run's seed and the name it asks for.
 """
 
+import math
 import random
 from collections.abc import Iterable, Mapping
 
@@ -11,21 +12,26 @@ import numpy as np
 import numpy.typing as npt
 
 from fleet.cards import Nodes
+from fleet.commands import Command
 from fleet.domain import (
     AdapterId,
     AdapterSpec,
     ArtifactId,
+    CommandId,
     InstanceId,
     ModelId,
     ModelSpec,
     NodeId,
     NodeSpec,
     Place,
+    RequestId,
     Tier,
 )
 from fleet.estimates import Estimates
 from fleet.holders import Flight, Instance
 from fleet.indexes import LoadBuckets
+from fleet.lanes import Lane
+from fleet.orders import Orders
 from fleet.pools import Pool
 from fleet.state import State
 from fleet.streams import Streams
@@ -34,10 +40,13 @@ from fleet.streams import Streams
 class View:
     """What policies are given with each question."""
 
-    __slots__ = ("_serving", "_state", "_streams", "_taken", "estimates", "nodes")
+    __slots__ = ("_orders", "_serving", "_state", "_streams", "_taken", "estimates", "nodes")
 
-    def __init__(self, state: State, estimates: Estimates, streams: Streams) -> None:
+    def __init__(
+        self, state: State, estimates: Estimates, streams: Streams, orders: Orders
+    ) -> None:
         self._state = state
+        self._orders = orders
         self._serving = state.serving
         self._streams = streams
         self._taken: dict[str, random.Random] = {}
@@ -124,11 +133,59 @@ class View:
     def size(self, artifact: ArtifactId) -> int:
         return self._state.size(artifact)
 
+    # Requests and orders
+
+    def flight(self, request: RequestId) -> Flight | None:
+        """A request between its arrival and its end."""
+        return self._state.flights.get(request)
+
+    def ordered(self, command: CommandId) -> Command | None:
+        """A command that has not been answered yet. Dispatches are not kept."""
+        opened = self._orders.open.get(command)
+        return None if opened is None else opened.command
+
+    def lanes(self, model: ModelId) -> Iterable[Lane]:
+        """Where the model's requests wait, by adapter and tenant, in no order that matters."""
+        return iter(self._serving[model].lanes)
+
     # Beliefs that need the picture
+
+    def ready_at(self, node: NodeId, alone_s: float, begin_at: float | None = None) -> float:
+        """When a load that takes `alone_s` alone would be ready there, beside those under way."""
+        nodes, now = self.nodes, self._state.now
+        begin_at = now if begin_at is None else max(begin_at, now)
+        until, loads = float(nodes.loading_until[node]), float(nodes.loads[node])
+        return float(self.estimates.estimation.ready_at(alone_s, begin_at, until, loads))
+
+    def ready_column(self, alone_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The same by node, for loads that begin now."""
+        nodes = self.nodes
+        begin_at = np.full(len(nodes), self._state.now)
+        return self.estimates.estimation.ready_at(
+            alone_s, begin_at, nodes.loading_until, nodes.loads
+        )
 
     def queue_s(self, node: NodeId) -> float:
         """Seconds until the node's pending loads end, as believed (ServerlessLLM's q)."""
         return max(0.0, float(self.nodes.loading_until[node]) - self._state.now)
+
+    def context_tokens(self, instance: Instance) -> float:
+        """Believed tokens whose KV cache the instance's requests hold: prompts, and output so far.
+
+        sum of prompts + (requests * now - sum of their dispatch times) / seconds a token.
+        """
+        kind = self.node(instance.node).kind
+        pace = self.estimates.pace(instance.model.id, kind)
+        ran_s = len(instance.running) * self._state.now - instance.dispatched_s
+        return instance.prompt_tokens + max(0.0, ran_s) / pace.decode_s_per_token
+
+    def kv_tokens(self, instance: Instance) -> float:
+        """Tokens that fit beside the weights in the memory it holds; inf if the model has no KV."""
+        per_token = instance.model.kv_bytes_per_token
+        if not per_token:
+            return math.inf
+        held = sum(shard.gpu_bytes * len(shard.gpus) for shard in instance.shards)
+        return max(0.0, held - instance.model.weight_bytes) / per_token
 
     def tokens_so_far(self, flight: Flight) -> float:
         """Believed tokens of a running request: its duration over the mean time a token takes."""

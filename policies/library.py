@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from fleet import policy as protocols
+from fleet.estimates import Estimation, SlowestHop
 from fleet.policy import Policy
 from policies import recipes
 from policies.admission import gates
@@ -59,6 +60,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "load_time": idle_time.LoadTimeKeepAlive,
             "forever": idle_time.KeepForever,
         },
+        "estimation": {"slowest_hop": SlowestHop},
         "upkeep": {"prefetch_popular": prefetch.PrefetchPopular},
     }
 )
@@ -75,6 +77,7 @@ ASKED: Final[Mapping[str, tuple[type[Any], tuple[str, ...]]]] = MappingProxyType
         "room": (protocols.Room, ("reach", "make")),
         "retention": (protocols.Retention, ("keeps", "victims", "used")),
         "keep_alive": (protocols.KeepAlive, ("rest",)),
+        "estimation": (Estimation, ("load_s", "attach_s", "ready_at")),
         "upkeep": (protocols.Upkeep, ("every_s", "tend")),
     }
 )

@@ -1,12 +1,12 @@
 """How long an idle instance stays, and what it becomes then."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from fleet.holders import Instance, Phase
-from fleet.policy import Rest
+from fleet.policy import Rest, Waiver
 from fleet.view import View
 from policies.room.clearing import reload_s
 
@@ -47,6 +47,8 @@ class LoadTimeKeepAlive:
 @dataclass(frozen=True)
 class KeepForever:
     """Never stop an idle instance; only a plan that needs its cards does."""
+
+    waives: ClassVar = (Waiver.KEEPS_FOREVER,)
 
     def rest(self, instance: Instance, view: View) -> Rest | None:
         return None

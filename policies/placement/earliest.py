@@ -43,7 +43,7 @@ class EarliestReady:
         if not len(view.nodes):
             return FULL
         best_at, best = earliest_wake(model, view)
-        column = np.maximum(view.nodes.loading_until, view.now) + load_s(model, view)
+        column = view.ready_column(load_s(model, view))
         if model.stages > 1:
             staged = place_stages(model, column, view, room)
             sooner = staged is not None and staged.ready_at < best_at

@@ -30,13 +30,9 @@ def load_s(model: ModelSpec, view: View) -> npt.NDArray[np.float64]:
 
 
 def ready_at(model: ModelSpec, node: NodeId, free_at: float, view: View) -> float:
-    """When the model would be ready on a node whose cards are free at `free_at`: q runs meanwhile.
-
-    max(free_at, end of the node's pending loads) + n / b.
-    """
+    """When the model would be ready on a node whose cards are free at `free_at`, as believed."""
     tier = view.source(model.id, node).tier
-    begin_at = max(free_at, view.now, float(view.nodes.loading_until[node]))
-    return begin_at + view.estimates.load_s(model, view.node(node), tier)
+    return view.ready_at(node, view.estimates.load_s(model, view.node(node), tier), free_at)
 
 
 def start(model: ModelSpec, shards: tuple[Shard, ...], view: View, first: Plan) -> Plan:

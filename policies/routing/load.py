@@ -1,9 +1,11 @@
 """Which ready instance serves a request: the warm path, asked most."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fleet.domain import Request
 from fleet.holders import Instance
+from fleet.policy import Waiver
 from fleet.view import View
 
 
@@ -13,6 +15,8 @@ class LeastLoaded:
 
     One whose adapter slots are all in use is passed over. `load` counts requests and reservations.
     """
+
+    waives: ClassVar = (Waiver.BLIND_TO_ADAPTERS,)
 
     def route(self, request: Request, view: View) -> Instance | None:
         adapter = request.adapter

@@ -1,13 +1,13 @@
 """How many instances a model should have. Asked when its queue grows and when capacity changes."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from fleet.domain import ModelId
 from fleet.holders import Instance
-from fleet.policy import Scaling
+from fleet.policy import Scaling, Waiver
 from fleet.view import View
 
 
@@ -55,6 +55,8 @@ def _takes_adapters(instance: Instance) -> bool:
 class FixedReplicas:
     """The same number for every model, from its first request on."""
 
+    waives: ClassVar = (Waiver.LEAVES_CARDS,)
+
     replicas: Annotated[int, Meta(ge=0)] = 1
 
     def wanted(self, model: ModelId, view: View) -> int:
@@ -64,6 +66,8 @@ class FixedReplicas:
 @dataclass(frozen=True)
 class Bounded:
     """Another scaling policy's answer, held between two bounds; `most` wins where they cross."""
+
+    waives: ClassVar = (Waiver.LEAVES_CARDS,)
 
     scaling: Scaling = field(default_factory=PerQueue)
     least: Annotated[int, Meta(ge=0)] = 0

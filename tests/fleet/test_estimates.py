@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fleet.domain import Tier, Whole
-from fleet.estimates import WEIGHT, Belief, Estimates, transfer_s
+from fleet.estimates import WEIGHT, Belief, Estimates, load_of, transfer_s
 from tests.machines.fleets import adapter, model, node
 
 NODE = node(0)  # 10 bytes/s from the remote store, 40 from SSD, 80 over PCIe
@@ -39,7 +39,7 @@ def test_a_kind_adds_what_it_takes_beside_moving_bytes() -> None:
 
 def test_a_load_seen_corrects_its_model_and_gives_others_of_that_tier_a_start() -> None:
     estimates = Estimates({})
-    estimates.saw_load(SPEC, NODE, Tier.SSD, 30.0, queued_s=0.0)
+    estimates.saw_load(load_of(SPEC, Tier.SSD, 1), NODE, 30.0, queued_s=0.0)
     assert estimates.load_s(SPEC, NODE, Tier.SSD) == 30.0
     assert estimates.load_s(TWIN, NODE, Tier.SSD) == 30.0
     assert estimates.load_s(SPEC, NODE, Tier.DRAM) == 5.0
@@ -49,31 +49,31 @@ def test_a_load_seen_corrects_its_model_and_gives_others_of_that_tier_a_start() 
 def test_later_loads_are_averaged_in() -> None:
     estimates = Estimates({})
     for seen_s in (30.0, 10.0):
-        estimates.saw_load(SPEC, NODE, Tier.SSD, seen_s, queued_s=0.0)
+        estimates.saw_load(load_of(SPEC, Tier.SSD, 1), NODE, seen_s, queued_s=0.0)
     assert isclose(estimates.load_s(SPEC, NODE, Tier.SSD), 30.0 + WEIGHT * (10.0 - 30.0))
 
 
 @given(st.floats(0.1, 100.0), st.integers(1, 60))
 def test_a_steady_truth_is_learned(true_s: float, loads: int) -> None:
     estimates = Estimates({})
-    estimates.saw_load(SPEC, NODE, Tier.SSD, 10.0, queued_s=0.0)
+    estimates.saw_load(load_of(SPEC, Tier.SSD, 1), NODE, 10.0, queued_s=0.0)
     for _ in range(loads):
-        estimates.saw_load(SPEC, NODE, Tier.SSD, true_s, queued_s=0.0)
+        estimates.saw_load(load_of(SPEC, Tier.SSD, 1), NODE, true_s, queued_s=0.0)
     off_s = (1.0 - WEIGHT) ** loads * abs(10.0 - true_s)
     assert abs(estimates.load_s(SPEC, NODE, Tier.SSD) - true_s) <= off_s * (1 + 1e-9) + 1e-9
 
 
 def test_believed_waiting_is_not_learned_as_loading() -> None:
     estimates = Estimates({})
-    estimates.saw_load(SPEC, NODE, Tier.SSD, 25.0, queued_s=15.0)
+    estimates.saw_load(load_of(SPEC, Tier.SSD, 1), NODE, 25.0, queued_s=15.0)
     assert estimates.load_s(SPEC, NODE, Tier.SSD) == 10.0
-    estimates.saw_load(TWIN, NODE, Tier.SSD, 25.0, queued_s=24.0)
+    estimates.saw_load(load_of(TWIN, Tier.SSD, 1), NODE, 25.0, queued_s=24.0)
     assert estimates.load_s(TWIN, NODE, Tier.SSD) == 10.0, "no faster than the links allow"
 
 
 def test_without_correction_the_priors_stay() -> None:
     estimates = Estimates({}, online=False)
-    estimates.saw_load(SPEC, NODE, Tier.SSD, 30.0, queued_s=0.0)
+    estimates.saw_load(load_of(SPEC, Tier.SSD, 1), NODE, 30.0, queued_s=0.0)
     assert estimates.load_s(SPEC, NODE, Tier.SSD) == 10.0
 
 

@@ -1,8 +1,8 @@
 """Every recipe and every catalogued answer through the state machine: safe, live and repeatable.
 
-A policy says by its type which promises it does not make: a fixed number of replicas leaves cards
-free, `KeepForever` leaves instances, least-loaded routing does not look for an adapter. Purity of
-questions is tested beside the policies.
+A policy's class says which promises it does not make (`fleet.policy.Waiver`): a fixed number of
+replicas leaves cards free, `KeepForever` leaves instances, least-loaded routing does not look for
+an adapter. Purity of questions is tested beside the policies.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from fleet.policy import Policy
+from fleet.policy import Policy, Waiver, waived
 from policies.catalog import build
-from policies.keep_alive.idle_time import KeepForever
 from policies.library import CATALOG, RECIPES
-from policies.routing.load import LeastLoaded
-from policies.scaling.queue import Bounded, FixedReplicas
 from tests.machines.controller_machine import ControllerMachine
 from tests.machines.test_controller_machine import QUICK, SOAK
 
@@ -26,15 +23,16 @@ ANSWERS = [(question, name) for question, named in CATALOG.items() for name in n
 
 
 def machine_for(build_policy: Callable[[], Policy]) -> type[ControllerMachine]:
-    """The machine, without the promises that this policy's types do not make."""
-    policy = build_policy()
+    """The machine, without the promises that the policy waives."""
+    waives = waived(build_policy())
 
     class Machine(ControllerMachine):
         make = staticmethod(build_policy)
-        uses_all_cards = not isinstance(policy.scaling, FixedReplicas | Bounded)
+        uses_all_cards = Waiver.LEAVES_CARDS not in waives
+        uses_all_slots = Waiver.LEAVES_SLOTS not in waives
         spreads_stages = True
-        routes_blindly = isinstance(policy.routing, LeastLoaded)
-        keeps_forever = isinstance(policy.keep_alive, KeepForever)
+        routes_blindly = Waiver.BLIND_TO_ADAPTERS in waives
+        keeps_forever = Waiver.KEEPS_FOREVER in waives
 
     return Machine
 

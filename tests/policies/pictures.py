@@ -14,7 +14,13 @@ from fleet.state import Serving
 def picture(controller: Controller) -> dict[str, Any]:
     state, orders, estimates = controller.state, controller.orders, controller.view.estimates
     nodes = state.nodes
-    columns = (nodes.free_gpus, nodes.idle_gpus, nodes.largest_part, nodes.loading_until)
+    columns = (
+        nodes.free_gpus,
+        nodes.idle_gpus,
+        nodes.largest_part,
+        nodes.loading_until,
+        nodes.loads,
+    )
     return {
         "now": state.now,
         "alive": list(nodes.alive),

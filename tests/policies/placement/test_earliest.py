@@ -11,6 +11,7 @@ import pytest
 
 from fleet.commands import Sleep, StartInstance, StopInstance, Wake
 from fleet.domain import NodeId, Tier, Whole
+from fleet.estimates import load_of
 from fleet.holders import Phase
 from fleet.plans import NOTHING, UNNUMBERED, Plan
 from fleet.policy import FULL, Placed
@@ -63,7 +64,9 @@ def test_loads_that_were_seen_to_be_slow_are_believed() -> None:
     assert starts(place(bench)).shards[0].node == 0
     spec = bench.need(0).model
     for _ in range(20):
-        bench.view.estimates.saw_load(spec, bench.view.node(NodeId(0)), Tier.SSD, 9.0, queued_s=0.0)
+        bench.view.estimates.saw_load(
+            load_of(spec, Tier.SSD, 1), bench.view.node(NodeId(0)), 9.0, queued_s=0.0
+        )
     assert starts(place(bench)).shards[0].node == 1
     assert load_s(spec, bench.view).tolist() == pytest.approx([9.0, 5.0])
 
@@ -72,7 +75,9 @@ def test_released_estimates_never_learn() -> None:
     bench = Bench([node(0)], [model(0)])
     bench.view.estimates.online = False
     spec = bench.need(0).model
-    bench.view.estimates.saw_load(spec, bench.view.node(NodeId(0)), Tier.REMOTE, 90.0, queued_s=0.0)
+    bench.view.estimates.saw_load(
+        load_of(spec, Tier.REMOTE, 1), bench.view.node(NodeId(0)), 90.0, queued_s=0.0
+    )
     assert load_s(spec, bench.view).tolist() == [9.0]
 
 
@@ -155,7 +160,7 @@ def test_a_pipeline_takes_a_node_a_stage_the_soonest_first() -> None:
     )
     placed = place(bench)
     assert [s.node for s in starts(placed).shards] == [2, 0]
-    assert isclose(plan_of(placed).ready_at, 3.0)
+    assert isclose(plan_of(placed).ready_at, 1.0 + 40 / 40.0)  # half of it a stage
     bench.finish(bench.begin(plan_of(placed)))
     assert next(iter(bench.state.instances.values())).phase is Phase.READY
 
@@ -167,7 +172,7 @@ def test_a_pipeline_clears_idle_instances_on_any_of_its_nodes() -> None:
     bench.state.nodes.loading_until[1] = 1.0
     placed = place(bench, room=EvictIdle())
     assert [s.node for s in starts(placed).shards] == [0, 2]
-    assert isclose(plan_of(placed).ready_at, 0.5 + 9.0)
+    assert isclose(plan_of(placed).ready_at, 0.5 + 1.0 + 40 / 10.0)
     bench.finish(bench.begin(plan_of(placed)))
     assert sorted(int(i.model.id) for i in bench.state.instances.values()) == [0, 1]
 
@@ -231,4 +236,4 @@ def test_random_placement_of_a_pipeline_uses_distinct_nodes() -> None:
     bench = Bench([node(n) for n in range(4)], [model(0, Whole(1), stages=3)])
     placed = RandomPlacement().place(bench.need(0), bench.view, NoRoom())
     assert len({s.node for s in starts(placed).shards}) == 3
-    assert isclose(plan_of(placed).ready_at, 9.0)
+    assert isclose(plan_of(placed).ready_at, 1.0 + 80 / 3 / 10.0)
