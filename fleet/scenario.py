@@ -266,7 +266,12 @@ class Workload(Fields):
     `start` and `duration` are the trace's own time, before `compress`. `lengths` fills in missing
     token counts ("gsm8k+sharegpt", or FILE.csv:PROMPT:OUTPUT). `max_tokens` is what every client
     asks for at most; left out, it is the longest output there is. `model` names the base of
-    requests that name none. `functions` (of osdi24) are Azure Functions minutes.
+    requests that name none. `functions` (of osdi24) are Azure Functions minutes. `context` cuts
+    what has more tokens.
+
+    In a closed loop a session's next turn is sent a think time after the end of the turn before;
+    left out, it is one where the trace has think times. `sessions_per_s` draws when sessions begin,
+    for traces that have no common clock. `priorities` are by class; 0 otherwise.
     """
 
     trace: Text | None = None
@@ -283,8 +288,12 @@ class Workload(Fields):
     jitter: bool = False
     compress: Factor = 1.0
     lengths: Text | None = None
+    context: Count | None = None
     limit: Count | None = None
     max_tokens: Count | None = None
+    closed_loop: Annotated[bool, Field(strict=True)] | None = None
+    sessions_per_s: Factor | None = None
+    priorities: dict[str, Annotated[int, Field(strict=True)]] = {}
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

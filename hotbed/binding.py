@@ -10,25 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from fleet.controller import Setup
-from fleet.domain import (
-    AdapterId,
-    ArtifactId,
-    ModelSpec,
-    NodeSpec,
-    Part,
-    Request,
-    RequestId,
-    Share,
-    TenantId,
-)
+from fleet.domain import AdapterId, ArtifactId, ModelId, ModelSpec, NodeSpec, Part, Share
 from fleet.limits import Limits
 from fleet.scenario import Objective, Residency, Scenario, ScenarioError
 from fleet.scenario_text import unknown_name
+from hotbed.arrivals import Clients, arrivals_of, asked_of
 from hotbed.artifacts import Artifacts, Asked, artifacts_of
 from hotbed.nodes import Machines, beliefs_of, cards, machines_of
 from hotbed.residency import resident
@@ -38,7 +26,6 @@ from sim.faults import FaultRateError, FaultRates
 from sim.profiles import Profile
 from sim.world import World
 from traces.summary import Slo
-from traces.workload import US_PER_S
 from traces.workload import Workload as Requests
 
 
@@ -70,8 +57,17 @@ class Bound:
         return own
 
     def arrivals(self) -> Iterator[Arrival]:
-        """In time order, made as they are asked for."""
-        return _arrivals(self)
+        """In time order; in a closed loop, each turn behind the one that it follows."""
+        uses = {asked: self._use(asked) for asked in set(asked_of(self.requests.frame))}
+        own = self.slo_of_model
+        ttft_s = {model.id: own.get(model.id, self.slo).ttft_s for model in self.artifacts.models}
+        asking = self.scenario.workload
+        return arrivals_of(Clients(self.requests, asking, uses, ttft_s, self.tenants))
+
+    def _use(self, asked: Asked) -> tuple[ModelId, AdapterId | None]:
+        base, adapters = asked
+        adapter = self.artifacts.use(asked).id if adapters else None
+        return self.artifacts.by_name[base].id, adapter
 
 
 def bind(scenario: Scenario, folder: Path, seed: int, residency: Residency | None = None) -> Bound:
@@ -81,7 +77,7 @@ def bind(scenario: Scenario, folder: Path, seed: int, residency: Residency | Non
     """
     machines = machines_of(scenario.fleet)
     requests = requests_of(scenario, folder, seed)
-    asked_for = Counter(_asked(requests.frame))
+    asked_for = Counter(asked_of(requests.frame))
     artifacts = artifacts_of(scenario, sorted(asked_for))
     _check_fit(artifacts, machines)
     for name in scenario.slo.models:
@@ -172,11 +168,6 @@ def _share_bytes(need: Share, gpu_bytes: int) -> int:
     return need.gpu_bytes if isinstance(need, Part) else gpu_bytes
 
 
-def _asked(frame: pd.DataFrame) -> Iterator[Asked]:
-    """What each request asks for."""
-    return zip(frame["model_id"], frame["adapter_ids"], strict=True)
-
-
 def _popularity(asked_for: Mapping[Asked, int], artifacts: Artifacts) -> dict[ArtifactId, int]:
     """Requests by model, and by adapter: a set counts for those it is merged from as well."""
     uses: dict[ArtifactId, int] = {}
@@ -188,51 +179,3 @@ def _popularity(asked_for: Mapping[Asked, int], artifacts: Artifacts) -> dict[Ar
         for artifact in wanted:
             uses[artifact] = uses.get(artifact, 0) + count
     return uses
-
-
-def _arrivals(bound: Bound) -> Iterator[Arrival]:
-    frame = bound.requests.frame
-    by_use = {
-        asked: (bound.artifacts.by_name[asked[0]].id, _adapter_id(bound.artifacts, asked))
-        for asked in set(_asked(frame))
-    }
-    outputs = _tokens(frame, "output_tokens")
-    most_tokens = bound.scenario.workload.max_tokens or int(outputs.max())
-    outputs = np.minimum(outputs, most_tokens)
-    columns = zip(
-        range(len(frame)),
-        (frame["arrival_us"].to_numpy() / US_PER_S).tolist(),
-        _asked(frame),
-        _tokens(frame, "prompt_tokens").tolist(),
-        outputs.tolist(),
-        _tenant_ids(frame, bound.tenants),
-        strict=True,
-    )
-    for number, at, asked, prompt_tokens, output_tokens, tenant in columns:
-        model, adapter = by_use[asked]
-        request = Request(
-            RequestId(number), model, adapter, at, prompt_tokens, most_tokens, TenantId(tenant)
-        )
-        yield Arrival(request, output_tokens)
-
-
-def _adapter_id(artifacts: Artifacts, asked: Asked) -> AdapterId | None:
-    return artifacts.use(asked).id if asked[1] else None
-
-
-def _tokens(frame: pd.DataFrame, column: str) -> NDArray[np.int64]:
-    """At least one each: an engine always reads and writes one. Raises ScenarioError."""
-    if column not in frame or frame[column].isna().any():
-        raise ScenarioError(
-            f"workload: requests have no {column}; set workload.lengths, such as gsm8k+sharegpt"
-        )
-    tokens: NDArray[np.int64] = np.maximum(frame[column].to_numpy(dtype=np.int64), 1)
-    return tokens
-
-
-def _tenant_ids(frame: pd.DataFrame, tenants: tuple[str, ...]) -> list[int]:
-    """Dense ids in the order of names; requests of no tenant come after."""
-    if "tenant_id" not in frame:
-        return [0] * len(frame)
-    codes = pd.Categorical(frame["tenant_id"], categories=list(tenants)).codes
-    return [int(code) if code >= 0 else len(tenants) for code in codes]

@@ -17,6 +17,7 @@ from hotbed.trace_recipes import lengths_of, sample_of
 from traces.formats.column_map import ColumnMap
 from traces.formats.detect import DEFAULT_MODEL, Format, read_function_minutes, read_workload
 from traces.recipe import RECIPES, Family, Recipe
+from traces.sessions import begin, fit
 from traces.synth import synthesise
 from traces.workload import Workload as Requests
 
@@ -30,6 +31,8 @@ def requests_of(scenario: Scenario, folder: Path, seed: int) -> Requests:
     """
     asked = scenario.workload
     requests = _recorded(asked, folder, seed) if asked.trace else _drawn(scenario, folder, seed)
+    if asked.sessions_per_s is not None:
+        requests = begin(requests, asked.sessions_per_s, seed)
     if asked.start or asked.duration is not None:
         requests = requests.between(asked.start, asked.duration or float("inf"))
     if asked.jitter:
@@ -38,6 +41,8 @@ def requests_of(scenario: Scenario, folder: Path, seed: int) -> Requests:
         requests = requests.compress(asked.compress)
     if asked.lengths is not None:
         requests = requests.with_lengths(sample_of(asked.lengths, seed), seed)
+    if asked.context is not None:
+        requests = fit(requests, asked.context)
     if asked.limit is not None:
         requests = requests.limit(asked.limit)
     if not len(requests):

@@ -53,7 +53,6 @@ class Recorder:
         self._done = Columns("i8", "f8", "f8", "f8", "i4", "f8")
         self._gaps = 0
         self._ends = Rows(END)
-        self._deadlines: dict[int, float] = {}
         self._preempted = Rows(_ONE_ID)
         self._fleet = FleetLog(nodes, artifacts)
         self._last_at = 0.0
@@ -166,11 +165,6 @@ class Recorder:
             [request.prompt_tokens for request in arrived],
             [request.arrived_at for request in arrived],
         )
-        self._deadlines |= {
-            request.id: request.deadline_at
-            for request in arrived
-            if request.deadline_at is not None
-        }
 
     def _keep_sent(self, sent: list[tuple[c.Dispatch, float]]) -> None:
         """Dispatches, each with its time."""
@@ -201,14 +195,14 @@ class Recorder:
         self._ends.add((event.request, event.at, EndKind.ABANDONED))
 
     def _on_reject(self, command: c.Reject, at: float) -> None:
-        kind = EndKind.TIMED_OUT if self._too_late(command, at) else EndKind.REJECTED
+        kind = EndKind.TIMED_OUT if _too_late(command) else EndKind.REJECTED
         self._ends.add((command.request, at, kind))
 
     def _on_cancel(self, command: c.Cancel, at: float) -> None:
-        kind = EndKind.TIMED_OUT if self._too_late(command, at) else EndKind.CANCELLED
+        kind = EndKind.TIMED_OUT if _too_late(command) else EndKind.CANCELLED
         self._ends.add((command.request, at, kind))
 
-    def _too_late(self, command: c.Reject | c.Cancel, at: float) -> bool:
-        deadline_at = self._deadlines.get(command.request)
-        past = deadline_at is not None and at >= deadline_at
-        return past or command.reason.startswith(TIMED_OUT_REASON)
+
+def _too_late(command: c.Reject | c.Cancel) -> bool:
+    """A deadline is no limit: who is refused after it was refused, not timed out."""
+    return command.reason.startswith(TIMED_OUT_REASON)

@@ -128,11 +128,11 @@ def test_an_adapter_attached_elsewhere_is_no_excuse() -> None:
     [
         ("queue full", None, Outcome.REJECTED),
         ("timeout", None, Outcome.TIMED_OUT),
-        ("too late", 4.0, Outcome.TIMED_OUT),
+        ("too late", 4.0, Outcome.REJECTED),
         ("queue full", 9.0, Outcome.REJECTED),
     ],
 )
-def test_a_refusal_is_a_time_out_by_its_reason_or_its_deadline(
+def test_a_refusal_is_a_time_out_by_its_reason_not_by_its_deadline(
     reason: str, deadline_at: float | None, outcome: Outcome
 ) -> None:
     story = Story().arrive(request(0, 1.0, deadline_at=deadline_at))
