@@ -2,8 +2,9 @@
 
 The scheduler of vLLM v1 at an iteration boundary: decoding sequences first, one block ahead, with
 recompute-preemption of the last admitted; then prefills in progress; then the waiting queue, first
-come first served with a blocking head. Counts iterations; knows no length of one, no card and no
-calendar: times are only noted.
+come first served with a blocking head. A prompt whose first blocks `sim.prefixes` still has is
+prefilled from there on. Counts iterations; knows no length of one, no card and no calendar: times
+are only noted.
 """
 
 from collections import deque
@@ -12,6 +13,8 @@ from heapq import heapify, heappop, heappush
 from fleet import gaps
 from sim.gapline import GapLine
 from sim.kv import Phases
+from sim.pace import EnginePace
+from sim.prefixes import Prefixes
 from sim.sequence import Sequence
 
 _NO_LIMIT = 1 << 62
@@ -39,6 +42,7 @@ class Batch:
         "_line",
         "_marks",
         "_phases",
+        "_prefixes",
         "_promised",
         "_ranks",
         "_reserved",
@@ -49,11 +53,11 @@ class Batch:
         "kv_blocks",
         "max_sequences",
         "preemptions",
+        "prefix_cache_share",
     )
 
-    def __init__(
-        self, max_sequences: int, kv_blocks: int, block_tokens: int, budget: int | None
-    ) -> None:
+    def __init__(self, max_sequences: int, kv_blocks: int, pace: EnginePace) -> None:
+        budget = pace.max_batched_tokens
         if max_sequences < 1:
             raise ValueError(f"max_sequences is {max_sequences}: it must be at least 1")
         if kv_blocks < 1:
@@ -65,7 +69,8 @@ class Batch:
             )
         self.max_sequences = max_sequences
         self.kv_blocks = kv_blocks
-        self.block_tokens = block_tokens
+        self.block_tokens = pace.block_tokens
+        self.prefix_cache_share = pace.prefix_cache_share
         self.preemptions = 0  # by recompute
         self._budget = _NO_LIMIT if budget is None else budget
         self._empty()
@@ -82,6 +87,8 @@ class Batch:
         self._iteration = 0  # iterations complete
         self._context = 0  # KV tokens of the decoding sequences
         self._phases = Phases(self.block_tokens)
+        kv_tokens = self.kv_blocks * self.block_tokens
+        self._prefixes = Prefixes(int(self.prefix_cache_share * kv_tokens))
         self._ranks = 0  # of the decoding sequences' adapters, together
         self._reserved: dict[int, int] = {}  # request to blocks
         self._set_aside = 0  # blocks of filling and joining sequences and of reservations
@@ -142,6 +149,8 @@ class Batch:
         for sequence in self._leaving:
             del self._running[sequence.request]
             self._promised -= self._whole(sequence)
+            if sequence.shared:
+                self._unshare(sequence)
             if sequence.finish:
                 self._withdraw(sequence)
             else:
@@ -206,6 +215,8 @@ class Batch:
         self._context -= kv
         self._phases.counts[(self._iteration - kv) % self.block_tokens] -= 1
         self._ranks -= sequence.rank
+        if sequence.shared:
+            self._unshare(sequence)
         return sequence
 
     def _settle(self, sequence: Sequence, last_token_at: float) -> None:
@@ -236,10 +247,53 @@ class Batch:
         self._filling.remove(sequence)
         self._set_aside -= sequence.blocks
 
+    # Prefixes
+
+    def _trim_prefixes(self, begun: int) -> None:
+        """Forgets prompts' blocks whose room sequences have taken, `begun` as in `_free`.
+
+        Room in use only grows between two times that some becomes free, so that this need be done
+        only before those, and before a look at what is there.
+        """
+        prefixes, size = self._prefixes, self.block_tokens
+        idle_tokens = prefixes.idle_tokens
+        if idle_tokens and idle_tokens > (self.kv_blocks - self._promised) * size:
+            prefixes.trim(self._free(begun) * size)
+
+    def _cached(self, sequence: Sequence) -> int:
+        """Tokens that need no prefill, in whole blocks; at least one token is computed."""
+        self._trim_prefixes(1)
+        size = sequence.prefix_block_tokens
+        most = (sequence.prompt_tokens + sequence.generated - 1) // size
+        prefix = sequence.prefix
+        return size * self._prefixes.leading(prefix, min(most, len(prefix)))
+
+    def _kept_for_the_next(self) -> int:
+        """Blocks of prompts that, once taken, change what the first in the queue finds here, and
+        so perhaps whether it fits."""
+        if not self._waiting or not self._waiting[0].prefix:
+            return 0
+        return self._blocks(self._prefixes.idle_tokens)
+
+    def _share(self, sequence: Sequence, kv: int) -> None:
+        """The whole blocks in the first `kv` tokens can be found from here on."""
+        if self.prefix_cache_share:
+            shared = sequence.shared
+            sequence.shared = min(kv // sequence.prefix_block_tokens, len(sequence.prefix))
+            self._prefixes.use(sequence.prefix[shared : sequence.shared])
+
+    def _unshare(self, sequence: Sequence) -> None:
+        blocks = sequence.prefix[: sequence.shared]
+        self._prefixes.leave(blocks, sequence.prefix_block_tokens)
+        sequence.shared = 0
+
     # At a boundary
 
     def _seat_joining(self, at: float) -> None:
+        self._trim_prefixes(0)
         for sequence in self._joining:
+            if sequence.prefix:
+                self._share(sequence, sequence.prefilled)
             self._running[sequence.request] = sequence
             if sequence.scheduled_at != sequence.scheduled_at:  # nan
                 sequence.scheduled_at = at
@@ -275,6 +329,9 @@ class Batch:
     def _preempt(self, sequence: Sequence, at: float) -> int:
         """Back to the front of the queue, its KV to be computed again; the blocks that frees."""
         del self._running[sequence.request]
+        self._prefixes.trim(0)  # it is preempted because nothing is free
+        if sequence.shared:
+            self._unshare(sequence)
         if sequence.finish:
             self._settle(sequence, at)
             freed = self._blocks(self._withdraw(sequence))
@@ -314,6 +371,9 @@ class Batch:
             sequence.blocks += need
             self._set_aside += need
         sequence.prefilled += chunk
+        if sequence.prefix:
+            self._trim_prefixes(1)
+            self._share(sequence, sequence.prefilled)
         return True
 
     def _admit(self, at: float, taken: list[Sequence], tokens: int, budget: int) -> int:
@@ -323,19 +383,23 @@ class Batch:
         free = self.kv_blocks if self._promised <= self.kv_blocks else self._free(1)
         while waiting and seats > 0 and tokens < budget:
             sequence = waiting[0]
-            chunk = min(sequence.prompt_tokens + sequence.generated, budget - tokens)
-            need = -(-chunk // size)
+            cached = self._cached(sequence) if sequence.prefix else 0
+            kv = min(sequence.prompt_tokens + sequence.generated, cached + budget - tokens)
+            need = -(-kv // size)
             if need > free:
                 break
             waiting.popleft()
             seats -= 1
-            tokens += chunk
+            tokens += kv - cached
             free -= need
             self._set_aside += need
             sequence.blocks = need
-            sequence.prefilled = chunk
+            sequence.prefilled = kv
             if sequence.scheduled_at != sequence.scheduled_at:
                 sequence.scheduled_at = at
+                sequence.cached_tokens = cached
+            if sequence.prefix:
+                self._share(sequence, kv)
             running[sequence.request] = sequence
             self._filling.append(sequence)
             taken.append(sequence)

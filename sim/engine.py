@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sim.batch import Batch
 from sim.pace import EnginePace
+from sim.prefixes import Block
 from sim.sequence import Sequence
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Engine(Batch):
         self, pace: EnginePace, max_sequences: int, kv_blocks: int, card: "Card | None" = None
     ) -> None:
         """`card` is given where other engines share it; None is an engine alone on its cards."""
-        super().__init__(max_sequences, kv_blocks, pace.block_tokens, pace.max_batched_tokens)
+        super().__init__(max_sequences, kv_blocks, pace)
         self.pace = pace
         self.card = card
         self.next_at = inf
@@ -111,7 +112,13 @@ class Engine(Batch):
     def free_blocks(self, at: float) -> int:
         """KV blocks that nobody holds; those of the iteration in progress are held."""
         self._look(at)
-        return self._free(self._complete(at) + 1 if self._steps else 0)
+        return self._free(self._begun(at))
+
+    def unused_prefixes(self, at: float) -> list[Block]:
+        """Blocks of prompts that are kept for nobody yet, least recently used first."""
+        self._look(at)
+        self._trim_prefixes(self._begun(at))
+        return self._prefixes.idle
 
     def generated(self, at: float, request: int) -> int:
         """Tokens of a request by iterations complete at `at`. Raises KeyError if it is not here."""
@@ -130,7 +137,7 @@ class Engine(Batch):
         sequence with `prefilled` tokens; the engine and the reservation are then as before.
         """
         prompt_tokens, output_tokens = sequence.prompt_tokens, sequence.output_tokens
-        odd = sequence.generated or sequence.prefilled
+        odd = sequence.generated or sequence.prefilled or sequence.prefix
         if odd or prompt_tokens < 1 or output_tokens < 1:
             sequence.check()
         whole = -(-(prompt_tokens + output_tokens) // self.block_tokens)
@@ -167,6 +174,7 @@ class Engine(Batch):
             self.next_at = self._until
 
     def _take_place(self, at: float, sequence: Sequence) -> None:
+        self._trim_prefixes(self._begun(at))
         held = self._reserved.get(sequence.request)
         if sequence.prefilled:
             # One that decodes takes the block of its next token in its turn.
@@ -189,6 +197,7 @@ class Engine(Batch):
         A second call for the same request changes its blocks. False: not free, nothing changed.
         """
         self._pass(at)
+        self._trim_prefixes(self._begun(at))
         need = self._blocks(tokens)
         held = self._reserved.get(request)
         if not self._grants(at, need, held):
@@ -208,6 +217,7 @@ class Engine(Batch):
         """Gives a reservation back; none is no error."""
         self._pass(at)
         if request in self._reserved:
+            self._trim_prefixes(self._begun(at))
             self._let_go(request)
             self._changed(at)
 
@@ -219,6 +229,7 @@ class Engine(Batch):
         from it. Raises KeyError if the request is not here.
         """
         self._pass(at)
+        self._trim_prefixes(self._begun(at))
         sequence = self._here(request)
         if self._running.get(request) is sequence:
             self._catch_up(at)
@@ -272,6 +283,8 @@ class Engine(Batch):
         at = self._until
         steps = self._steps
         marks = self._marks
+        if self._prefixes.idle_tokens:
+            self._trim_prefixes(steps)
         iteration = self._iteration = self._iteration + steps
         if steps > 1:  # decoding only: nobody leaves or gets a first token
             self._context += len(marks) * steps
@@ -356,7 +369,8 @@ class Engine(Batch):
         if preempted or self._fresh:
             steps = 1
         elif self._promised > self.kv_blocks:
-            steps = min(steps, self._phases.lasts(self._free(0), self._iteration, decoding))
+            free = self._free(0) - self._kept_for_the_next()
+            steps = max(1, min(steps, self._phases.lasts(free, self._iteration, decoding)))
         per_context_token_s = self._per_context_token_s
         first_s = self._step_s + self._per_sequence_s * decoding + per_context_token_s * context
         if self._ranks:
@@ -376,6 +390,10 @@ class Engine(Batch):
     def _lasted(self, steps: int) -> float:
         """Seconds from the start of the run to the end of its first `steps` iterations."""
         return steps * self._first_s + self._rise_s * (steps * (steps - 1) / 2)
+
+    def _begun(self, at: float) -> int:
+        """Iterations of the run begun at `at`; 0 while nothing runs."""
+        return self._complete(at) + 1 if self._steps else 0
 
     def _complete(self, at: float) -> int:
         """Iterations of the run complete at `at`; the last is complete only when woken."""

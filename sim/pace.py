@@ -15,8 +15,9 @@ class EnginePace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     what decode profiles fit (LLMServingSim's changelog: R2 = 1.0000; Vidur's model: 0.987).
 
     `max_batched_tokens` is the token budget of an iteration with chunked prefill; None runs
-    whole prompts. Raises `ValueError` where a coefficient is negative or an iteration would
-    take no time.
+    whole prompts. `prefix_cache_share` of the KV blocks, as far as no sequence needs them, may
+    keep prompts that have ended (vLLM's default is all of them); 0 switches prefix caching off.
+    Raises `ValueError` where a coefficient is negative or an iteration would take no time.
     """
 
     step_s: float
@@ -27,6 +28,7 @@ class EnginePace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adapter_rank_s: float = 0.0
     block_tokens: int = 16
     max_batched_tokens: int | None = None
+    prefix_cache_share: float = 1.0
 
     def __post_init__(self) -> None:
         for field in self.__struct_fields__[:6]:
@@ -40,4 +42,8 @@ class EnginePace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.max_batched_tokens is not None and self.max_batched_tokens < 1:
             raise ValueError(
                 f"max_batched_tokens is {self.max_batched_tokens}: it must be at least 1, or None"
+            )
+        if not 0.0 <= self.prefix_cache_share <= 1.0:
+            raise ValueError(
+                f"prefix_cache_share is {self.prefix_cache_share}: it must be from 0 to 1"
             )

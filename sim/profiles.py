@@ -52,6 +52,10 @@ class Figure(Sourced, frozen=True, kw_only=True):
     value: Positive
 
 
+class ShareFigure(Sourced, frozen=True, kw_only=True):
+    value: Annotated[float, Meta(ge=0, le=1)]
+
+
 class Spread(Sourced, frozen=True, kw_only=True):
     """A lognormal duration: its mean and its coefficient of variation."""
 
@@ -124,7 +128,10 @@ class Loads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EngineFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The card and the engine on it, for the roofline. `reserve_bytes` a card is no KV cache."""
+    """The card and the engine on it, for the roofline. `reserve_bytes` a card is no KV cache.
+
+    `prefix_cache_share` is as in `EnginePace`; left out it is 1, as vLLM v1 has it.
+    """
 
     hbm_bytes_per_s: Figure
     hbm_efficiency: Figure
@@ -138,6 +145,7 @@ class EngineFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_share: Figure
     reserve_bytes: Figure
     max_batched_tokens: Figure | None = None
+    prefix_cache_share: ShareFigure | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -246,6 +254,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             block_tokens=int(card.block_tokens.value),
             max_batched_tokens=(
                 None if card.max_batched_tokens is None else int(card.max_batched_tokens.value)
+            ),
+            prefix_cache_share=(
+                1.0 if card.prefix_cache_share is None else card.prefix_cache_share.value
             ),
         )
         for row in self.shapes:

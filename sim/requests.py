@@ -13,6 +13,7 @@ from fleet.domain import AdapterId, InstanceId, RequestId
 from sim.calendar import Arrival
 from sim.card import Card
 from sim.engine import NeverFits, NoRoom
+from sim.prefixes import Block
 from sim.sequence import Sequence
 from sim.served import Served, Stream
 
@@ -37,7 +38,11 @@ class Requests:
         if tokens > request.max_tokens:  # noqa: PLR1730 - no call in most cases
             tokens = request.max_tokens
         rank = 0 if adapter is None else self._rank(adapter)
-        self.live[request.id] = Stream(request.id, request.prompt_tokens, tokens, rank)
+        stream = Stream(request.id, request.prompt_tokens, tokens, rank)
+        if request.prefix:
+            stream.prefix = _blocks(request.prefix, adapter)
+            stream.prefix_block_tokens = request.block_tokens
+        self.live[request.id] = stream
         if self.env.waits:
             self.cluster.drain()
         self.cluster.report(e.RequestArrived(request.arrived_at, request))
@@ -219,4 +224,10 @@ def finished(stream: Stream, instance: InstanceId, now: float) -> e.RequestFinis
         stream.output_tokens,
         stream.gaps,
         stream.longest_gap_s,
+        stream.cached_tokens,
     )
+
+
+def _blocks(prefix: tuple[int, ...], adapter: AdapterId | None) -> tuple[Block, ...]:
+    """Equal text under another adapter has another KV cache."""
+    return prefix if adapter is None else tuple((adapter, block) for block in prefix)

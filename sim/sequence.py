@@ -8,6 +8,8 @@ import math
 
 import msgspec
 
+from sim.prefixes import Block
+
 NAN = math.nan
 
 
@@ -17,8 +19,10 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
     `output_tokens` counts every token, also the `generated` ones that a resumed sequence brings.
     `prefilled` tokens of prompt and output have their KV in the engine it is added to. `gaps` is
     a packed histogram (`fleet.gaps`) of all gaps between its tokens up to `last_token_at`,
-    wherever they were made. Times are absolute seconds, nan until the thing has happened. An
-    engine owns the object from `add` until it hands it back.
+    wherever they were made. `prefix` names the prompt's whole blocks of `prefix_block_tokens`
+    tokens, of which `cached_tokens` were found in the engine that first scheduled it. Times are
+    absolute seconds, nan until the thing has happened. An engine owns the object from `add` until
+    it hands it back.
     """
 
     request: int
@@ -33,9 +37,13 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
     first_token_at: float = NAN
     last_token_at: float = NAN
     ended_at: float = NAN
+    prefix: tuple[Block, ...] = ()
+    prefix_block_tokens: int = 0
+    cached_tokens: int = 0
     # The engine's own notes, without meaning outside it.
     finish: int = 0  # iteration count at which it ends; 0 while it does not decode
     blocks: int = 0  # while it is being prefilled or waits with KV
+    shared: int = 0  # blocks of its prefix that others can find
 
     def check(self) -> None:
         """Raises `ValueError` naming the field that makes no sense."""
@@ -53,6 +61,13 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
                 f"prefilled is {self.prefilled}: it must leave at least one of the "
                 f"{self.prompt_tokens + self.generated} tokens and not be negative"
             )
+        if len(self.prefix) * self.prefix_block_tokens > self.prompt_tokens or (
+            self.prefix and self.prefix_block_tokens < 1
+        ):
+            raise ValueError(
+                f"prefix_block_tokens is {self.prefix_block_tokens}: it must be at least 1, and "
+                f"{len(self.prefix)} blocks of it must fit into {self.prompt_tokens} prompt tokens"
+            )
         if self.generated and math.isnan(self.first_token_at + self.last_token_at):
             raise ValueError("a resumed sequence needs first_token_at and last_token_at")
 
@@ -64,5 +79,5 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
     def handed_over(self) -> "Sequence":
         """A copy for another engine: same past, no KV there yet."""
         twin = copy.copy(self)
-        twin.prefilled = twin.finish = twin.blocks = 0
+        twin.prefilled = twin.finish = twin.blocks = twin.shared = 0
         return twin

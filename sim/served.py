@@ -67,5 +67,8 @@ class Stream(Sequence, gc=False, eq=False):
             self.output_tokens,
             self.rank,
             scheduled_at=self.scheduled_at,
+            prefix=self.prefix,
+            prefix_block_tokens=self.prefix_block_tokens,
+            cached_tokens=self.cached_tokens,
             command=self.command,
         )

@@ -34,6 +34,7 @@ class AnyEngine(Protocol[S]):
     def generated(self, at: float, request: int) -> int: ...
     def context(self, at: float) -> int: ...
     def free_blocks(self, at: float) -> int: ...
+    def unused_prefixes(self, at: float) -> Sequence[object]: ...
     def reserve(self, at: float, request: int, tokens: int) -> bool: ...
     def unreserve(self, at: float, request: int) -> None: ...
 
@@ -45,6 +46,8 @@ class Arrival(msgspec.Struct, frozen=True):
     prompt_tokens: int
     output_tokens: int
     rank: int = 0
+    prefix: tuple[int, ...] = ()
+    prefix_block_tokens: int = 0
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -82,7 +85,7 @@ class Play(Generic[S]):
         self.ended: dict[int, tuple[S, float]] = {}
         self.dropped: dict[int, S] = {}
         self.refused: list[tuple[float, int]] = []
-        self.seen: list[tuple[float, ...]] = []
+        self.seen: list[tuple[object, ...]] = []
         self.wakes = 0
 
     def run(self) -> "Play[S]":
@@ -157,5 +160,6 @@ class Play(Generic[S]):
                 for item in self.script
                 if isinstance(item, Arrival) and item.request in engine
             ]
-            self.seen.append((at, engine.context(at), engine.free_blocks(at), *held))
+            unused = list(engine.unused_prefixes(at))
+            self.seen.append((at, engine.context(at), engine.free_blocks(at), unused, *held))
         assert [engine.next_at for engine in self.engines] == wakes_at

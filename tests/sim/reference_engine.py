@@ -25,6 +25,11 @@ class ReferenceSequence:
     filling: bool = True
     kv: int = 0
     blocks: int = 0
+    prefix: tuple[int, ...] = ()
+    prefix_block_tokens: int = 1
+    shared: tuple[int, ...] = ()
+    cached_tokens: int = 0
+    landed: int = 0  # the how-manieth to start decoding here
 
     @property
     def target(self) -> int:
@@ -76,6 +81,8 @@ class ReferenceEngine:
         self.scheduled: list[tuple[ReferenceSequence, int]] = []  # prefill tokens, 0 for decoding
         self.work_left_s = 0.0
         self.preemptions = 0
+        self.landings = 0
+        self.unused: list[tuple[int, int]] = []  # prompts' blocks (id, tokens), oldest first
         self.gaps_seen: list[float] = []
 
     @property
@@ -107,6 +114,46 @@ class ReferenceEngine:
     def _blocks(self, tokens: int) -> int:
         return math.ceil(tokens / self.pace.block_tokens)
 
+    def unused_prefixes(self, at: float) -> list[int]:
+        return [block for block, _ in self.unused]
+
+    # Prefixes: nothing is clever here, every change of what is held is followed by `_forget`
+
+    def _forget(self) -> None:
+        most = self.free_blocks(0.0) * self.pace.block_tokens
+        most = min(
+            most, int(self.pace.prefix_cache_share * self.kv_blocks * self.pace.block_tokens)
+        )
+        while sum(tokens for _, tokens in self.unused) > most:
+            self.unused.pop(0)
+
+    def _found(self, sequence: ReferenceSequence) -> int:
+        here = {block for other in self.running_list for block in other.shared}
+        here |= {block for block, _ in self.unused}
+        found = 0
+        for block in sequence.prefix:
+            after = found + sequence.prefix_block_tokens
+            if block not in here or after > sequence.target - 1:
+                break
+            found = after
+        return found
+
+    def _share(self, sequence: ReferenceSequence, kv: int) -> None:
+        if sequence.prefix and self.pace.prefix_cache_share:
+            sequence.shared = sequence.prefix[: kv // sequence.prefix_block_tokens]
+            self.unused = [entry for entry in self.unused if entry[0] not in sequence.shared]
+
+    def _unshare(self, sequence: ReferenceSequence) -> None:
+        """After it has left the running list."""
+        used = {block for other in self.running_list for block in other.shared}
+        self.unused += [
+            (block, sequence.prefix_block_tokens)
+            for block in reversed(sequence.shared)
+            if block not in used
+        ]
+        sequence.shared = ()
+        self._forget()
+
     def _has_seat(self) -> bool:
         taken = len(self.running_list) + len(self.joining) + len(self.reserved)
         return taken < self.max_sequences
@@ -128,6 +175,7 @@ class ReferenceEngine:
             sequence.filling = True
             self.waiting_list.append(sequence)
         self.reserved.pop(sequence.request, None)
+        self._forget()
         self._start_if_idle(at)
 
     def reserve(self, at: float, request: int, tokens: int) -> bool:
@@ -138,6 +186,7 @@ class ReferenceEngine:
         if self._blocks(tokens) > self.free_blocks(at) + (held or 0):
             return False
         self.reserved[request] = self._blocks(tokens)
+        self._forget()
         self._start_if_idle(at)
         return True
 
@@ -160,6 +209,7 @@ class ReferenceEngine:
         gone = copy.copy(sequence)
         gone.token_times = list(sequence.token_times)
         gone.kv = gone.blocks = gone.prefilled = 0
+        gone.shared = ()
         gone.filling = True
         self._start_if_idle(at)
         return gone
@@ -171,18 +221,28 @@ class ReferenceEngine:
             if sequence in self.leaving:
                 continue
             if not sequence.filling or sequence.kv == sequence.target:
-                sequence.filling = False
+                if sequence.filling:
+                    self._land(sequence)
                 sequence.generated += 1
                 sequence.token_times.append(at)
                 self.gaps_seen += sequence.gap_list[-1:]
         self._leave()
         ended = [s for s in self.running_list if s.generated == s.output_tokens]
-        self.running_list = [s for s in self.running_list if s not in ended]
+        for sequence in sorted(ended, key=lambda one: one.landed):
+            self.running_list.remove(sequence)
+            self._unshare(sequence)
         self._boundary(at)
         return ended
 
+    def _land(self, sequence: ReferenceSequence) -> None:
+        self.landings += 1
+        sequence.landed = self.landings
+        sequence.filling = False
+
     def _leave(self) -> None:
-        self.running_list = [s for s in self.running_list if s not in self.leaving]
+        for sequence in self.leaving:
+            self.running_list.remove(sequence)
+            self._unshare(sequence)
         self.leaving = []
 
     def _start_if_idle(self, at: float) -> None:
@@ -196,7 +256,11 @@ class ReferenceEngine:
             for sequence in self.joining:
                 if sequence.scheduled_at is None:
                     sequence.scheduled_at = at
-            self.running_list += self.joining
+            for sequence in self.joining:
+                self.running_list.append(sequence)
+                self._share(sequence, sequence.kv)
+                if not sequence.filling:
+                    self._land(sequence)
             self.joining = []
             preempted = self._grow()
             self.scheduled = [(s, 0) for s in self.running_list if not s.filling]
@@ -216,10 +280,12 @@ class ReferenceEngine:
                 preempted = True
             if sequence in self.running_list:
                 sequence.blocks += 1
+                self._forget()
         return preempted
 
     def _preempt(self, victim: ReferenceSequence) -> None:
         self.running_list.remove(victim)
+        self._unshare(victim)
         victim.filling = True
         victim.kv = victim.blocks = 0
         self.waiting_list.insert(0, victim)
@@ -234,17 +300,25 @@ class ReferenceEngine:
             if chunk < 1 or not self._give(sequence, chunk):
                 blocked = True
                 continue
+            self._forget()
+            self._share(sequence, sequence.kv + chunk)
             budget -= chunk
         while self.waiting_list and not blocked and budget > 0 and self._has_seat():
             sequence = self.waiting_list[0]
-            chunk = int(min(sequence.target, budget))
+            cached = self._found(sequence)
+            chunk = int(min(sequence.target - cached, budget))
+            sequence.kv = cached
             if not self._give(sequence, chunk):
+                sequence.kv = 0
                 break
             budget -= chunk
             self.waiting_list.pop(0)
             self.running_list.append(sequence)
+            self._share(sequence, cached + chunk)
+            self._forget()
             if sequence.scheduled_at is None:
                 sequence.scheduled_at = at
+                sequence.cached_tokens = cached
 
     def _give(self, sequence: ReferenceSequence, chunk: int) -> bool:
         need = max(self._blocks(sequence.kv + chunk) - sequence.blocks, 0)

@@ -57,6 +57,7 @@ def setups(draw: st.DrawFn) -> Setup:
         PACE,
         block_tokens=draw(st.sampled_from([1, 4, 16])),
         max_batched_tokens=draw(st.none() | st.integers(seats, 60)),
+        prefix_cache_share=draw(st.sampled_from([1.0, 1.0, 0.3, 0.0])),
     )
     engines = draw(st.integers(1, 3))
     blocks = draw(st.integers(6, 60) | st.just(5000))
@@ -64,20 +65,33 @@ def setups(draw: st.DrawFn) -> Setup:
 
 
 @st.composite
+def prefixes(draw: st.DrawFn, texts: int, blocks: int) -> tuple[int, ...]:
+    """Block `i` of text `t` is 100 * t + i; texts share their first two blocks."""
+    text = draw(st.integers(1, texts))
+    return tuple(100 * (text if i > 1 else 0) + i for i in range(draw(st.integers(0, blocks))))
+
+
+@st.composite
 def scripts(draw: st.DrawFn) -> list[Arrival | Action]:
     script: list[Arrival | Action] = []
     arrivals = draw(st.integers(1, 14))
     at_ms = 0
+    texts = draw(st.none() | st.integers(1, 3))
+    block_tokens = draw(st.sampled_from([3, 4, 8, 16]))
     for request in range(arrivals):
         at_ms += draw(st.integers(0, 120))
+        prompt_tokens = draw(st.integers(1, 90))
+        prefix = () if texts is None else draw(prefixes(texts, prompt_tokens // block_tokens))
         script.append(
             Arrival(
                 at=at_ms / 1e3,
                 engine=draw(st.integers(0, 2)),
                 request=request,
-                prompt_tokens=draw(st.integers(1, 90)),
+                prompt_tokens=prompt_tokens,
                 output_tokens=draw(st.integers(1, 50)),
                 rank=draw(st.sampled_from([0, 0, 8, 64])),
+                prefix=prefix,
+                prefix_block_tokens=block_tokens if prefix else 0,
             )
         )
     for _ in range(draw(st.integers(0, 8))):
@@ -100,13 +114,23 @@ def on(engines: int, script: list[Arrival | Action]) -> list[Arrival | Action]:
 
 def make(arrival: Arrival) -> Sequence:
     return Sequence(
-        arrival.request, arrival.prompt_tokens, arrival.output_tokens, rank=arrival.rank
+        arrival.request,
+        arrival.prompt_tokens,
+        arrival.output_tokens,
+        rank=arrival.rank,
+        prefix=arrival.prefix,
+        prefix_block_tokens=arrival.prefix_block_tokens,
     )
 
 
 def make_reference(arrival: Arrival) -> ReferenceSequence:
     return ReferenceSequence(
-        arrival.request, arrival.prompt_tokens, arrival.output_tokens, rank=arrival.rank
+        arrival.request,
+        arrival.prompt_tokens,
+        arrival.output_tokens,
+        rank=arrival.rank,
+        prefix=arrival.prefix,
+        prefix_block_tokens=arrival.prefix_block_tokens,
     )
 
 
@@ -122,6 +146,7 @@ def near_an_edge(gap_s: float) -> bool:
 def assert_same_history(ours: Sequence, oracle: ReferenceSequence) -> None:
     gap_list = oracle.gap_list
     assert ours.generated == oracle.generated == len(oracle.token_times)
+    assert ours.cached_tokens == oracle.cached_tokens
     if oracle.scheduled_at is None:
         assert math.isnan(ours.scheduled_at)
     else:
@@ -162,6 +187,7 @@ def test_it_equals_the_step_by_step_engine(setup: Setup, script: list[Arrival | 
     for engine, reference in zip(setup.ours, setup.oracles, strict=True):
         assert engine.preemptions == reference.preemptions
         assert engine.free_blocks(1e9) == engine.kv_blocks
+        assert engine.unused_prefixes(1e9) == reference.unused_prefixes(1e9)
         assert len(engine) == engine.running == engine.waiting == 0
 
 

@@ -11,11 +11,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import simpy
 
 from fleet.domain import ModelId, ModelSpec, NodeId, Place, Shard, Tier, Whole
-from sim.profiles import Profile, ProfileError, load_profile, profile_names
+from sim.profiles import Profile, ProfileError, ShareFigure, load_profile, profile_names
 from sim.storage import Storage
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +181,15 @@ def test_32_adapters_of_rank_16_add_the_two_milliseconds_that_punica_reports() -
     for name in SHIPPED:
         pace = load_profile(name).pace(model(13.5e9), 1)
         assert pace.adapter_step_s + 32 * 16 * pace.adapter_rank_s == pytest.approx(2e-3, rel=0.05)
+
+
+def test_a_profile_can_bound_the_prefix_cache_and_does_not_by_itself() -> None:
+    profile = load_profile("h100")
+    assert profile.pace(model(16.1e9), 1).prefix_cache_share == 1.0
+    off = ShareFigure(source="made up", value=0.0)
+    engine = msgspec.structs.replace(profile.engine, prefix_cache_share=off)
+    without = msgspec.structs.replace(profile, engine=engine)
+    assert without.pace(model(16.1e9), 1).prefix_cache_share == 0.0
 
 
 def test_kv_blocks_are_what_fits_beside_weights_and_reserve() -> None:

@@ -94,7 +94,7 @@ def profile(
     """Without KV sizes in the models every engine has all the KV blocks it can ask for."""
     engine = dict.fromkeys(EngineFigures.__struct_fields__, figure(1e-9))
     engine |= {"block_tokens": figure(16), "memory_share": figure(0.9), "reserve_bytes": figure(1)}
-    engine |= {"max_batched_tokens": None}  # type: ignore[dict-item]
+    del engine["max_batched_tokens"], engine["prefix_cache_share"]
     return Profile(
         kind=kind,
         what="a card of 80 bytes",
@@ -102,7 +102,7 @@ def profile(
         machine=Machine(*[figure(1)] * 5),
         links=Links(*[figure(getattr(links, name)) for name in Links.__struct_fields__]),
         loads=Loads(figure(chunk_bytes)),
-        engine=EngineFigures(**engine),
+        engine=EngineFigures(**engine),  # type: ignore[arg-type]
         stop=spread(STOP_S),
         attach=spread(ATTACH_S),
         phases=(Phase(source="made up", name="process", mean_s=phase_s),),
