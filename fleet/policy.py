@@ -226,3 +226,8 @@ def observers(policy: Policy) -> dict[type[Any], tuple[Callable[[Any, View], Non
         for kind in part.observes if isinstance(part, Observer) else ():
             found[kind] = (*found.get(kind, ()), part.observe)
     return found
+
+
+def oracles(policy: Policy) -> tuple[Oracle, ...]:
+    """The answers that must be told the future before a run."""
+    return tuple(part for part in parts(policy) if isinstance(part, Oracle))

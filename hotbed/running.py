@@ -11,6 +11,7 @@ from fleet import journal
 from fleet.commands import Command
 from fleet.controller import Controller
 from fleet.events import Event
+from fleet.policy import oracles
 from hotbed.binding import Bound
 from hotbed.garbage import collected_rarely
 from hotbed.held import held_of
@@ -53,7 +54,10 @@ def run(
     The lines of a journal go to `write`; `world` is what its header says of the driver. Raises
     PolicyError before anything has run.
     """
-    controller = Controller(bound.setup, catalog.build(policy))
+    built = catalog.build(policy)
+    for oracle in oracles(built):
+        oracle.reveal([arrival.request for arrival in bound.arrivals()])
+    controller = Controller(bound.setup, built)
     recorder = Recorder(bound.setup.nodes, (*bound.setup.models, *bound.setup.adapters))
     watch = _Watch(recorder, tick, write)
     if write is not None:
