@@ -79,6 +79,7 @@ DETAILS: Final = (
     ),
     _percent("Cache", "hit ratio (on the node)", "caches.models.hit_ratio"),
     _percent("Cache", "byte hit ratio", "caches.models.byte_hit_ratio"),
+    _percent("Cache", "prompt tokens found in engines", "caches.prefix_hit_ratio"),
     Detail("Cache", "drops from DRAM", "caches.drops_per_min.dram", "1/min"),
     Detail("Cache", "drops from SSD", "caches.drops_per_min.ssd", "1/min"),
     Detail("Adapters", "requests with one", "adapters.requests"),

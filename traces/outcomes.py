@@ -30,9 +30,11 @@ END: Final = np.dtype([("request", "i8"), ("at", "f8"), ("kind", "i1")])
 class Seen(NamedTuple):
     """Logs of a run, in order of time; requests by id."""
 
-    arrived: Sequence[NDArray[Any]]  # id, model, adapter, tenant, prompt_tokens, arrived_at
+    arrived: Sequence[NDArray[Any]]  # id, model, adapter, tenant, prompt, prefix, arrived_at
     sent: Sequence[NDArray[Any]]  # id, instance, at
-    done: Sequence[NDArray[Any]]  # id, scheduled_at, first_token_at, ended_at, tokens, longest gap
+    done: Sequence[
+        NDArray[Any]
+    ]  # id, scheduled_at, first_token_at, ended_at, tokens, cached, longest
     ends: NDArray[np.void]  # of dtype END
     preempted: NDArray[np.int64]
     moved: NDArray[np.int64]
@@ -47,12 +49,12 @@ class _Waited(NamedTuple):
 
 def requests_of(seen: Seen, loads: Sequence[Load], attaches: NDArray[np.void]) -> Requests:
     """One row an arrived request; what is known only of other ids is left out."""
-    ids, model, adapter, tenant, prompt_tokens, arrived_at = seen.arrived
+    ids, model, adapter, tenant, prompt_tokens, prefix_tokens, arrived_at = seen.arrived
     index = RowIndex(ids)
     n = len(ids)
     instance = _last(index, n, seen.sent[0], seen.sent[1], -1)
     dispatched_at = _last(index, n, seen.sent[0], seen.sent[2], np.nan)
-    scheduled_at, first_token_at, finished_at, tokens, longest_gap_s = (
+    scheduled_at, first_token_at, finished_at, tokens, cached_tokens, longest_gap_s = (
         _last(index, n, seen.done[0], column, 0 if column.dtype.kind == "i" else np.nan)
         for column in seen.done[1:]
     )
@@ -66,12 +68,14 @@ def requests_of(seen: Seen, loads: Sequence[Load], attaches: NDArray[np.void]) -
         adapter=adapter,
         tenant=tenant,
         prompt_tokens=prompt_tokens,
+        prefix_tokens=prefix_tokens,
         arrived_at=arrived_at,
         dispatched_at=dispatched_at,
         scheduled_at=scheduled_at,
         first_token_at=first_token_at,
         ended_at=ended_at,
         tokens=tokens,
+        cached_tokens=cached_tokens,
         longest_gap_s=longest_gap_s,
         instance=instance,
         outcome=outcome,

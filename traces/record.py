@@ -122,12 +122,14 @@ class Requests:
     adapter: SmallInts  # -1: the base model
     tenant: SmallInts
     prompt_tokens: SmallInts
+    prefix_tokens: SmallInts  # of the prompt, in blocks that are named; 0 where none is
     arrived_at: Floats
     dispatched_at: Floats  # the last dispatch
     scheduled_at: Floats  # first in a batch; known of finished requests
     first_token_at: Floats
     ended_at: Floats
     tokens: SmallInts  # output tokens; 0 unless finished
+    cached_tokens: SmallInts  # of the prompt, found in a prefix cache; 0 unless finished
     longest_gap_s: Floats
     instance: SmallInts  # of the last dispatch
     outcome: Codes  # Outcome

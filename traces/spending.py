@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.quantiles import quantiles, ratio
-from traces.record import Cold, Load, LoadEnd, MoveEnd, RunRecord, Source
+from traces.record import Cold, Load, LoadEnd, MoveEnd, Requests, RunRecord, Source
 from traces.summary import (
     Adapters,
     Cache,
@@ -153,7 +153,16 @@ def caches_of(record: RunRecord, span_s: float) -> Caches:
         fetched_bytes=copies.fetched_bytes,
         drops=copies.drops,
         drops_per_min={tier: n * per_min for tier, n in copies.drops.items()},
+        prefix_hit_ratio=_prefix_hit_ratio(record.requests),
     )
+
+
+def _prefix_hit_ratio(requests: Requests) -> float | None:
+    if not requests.prefix_tokens.any():
+        return None
+    finished = requests.finished
+    prompt_tokens = int(requests.prompt_tokens[finished].sum())
+    return ratio(int(requests.cached_tokens[finished].sum()), prompt_tokens)
 
 
 def _attach_bytes(record: RunRecord) -> NDArray[np.int64]:

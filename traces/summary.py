@@ -178,12 +178,16 @@ class Cache(msgspec.Struct, frozen=True):
 
 
 class Caches(msgspec.Struct, frozen=True):
+    """`prefix_hit_ratio`: prompt tokens of finished requests found in engines' prefix caches, of
+    all their prompt tokens; None where no request says what its prompt begins with."""
+
     models: Cache
     adapters: Cache
     fetches: Mapping[str, int]
     fetched_bytes: Mapping[str, int]
     drops: Mapping[str, int]
     drops_per_min: Mapping[str, float]
+    prefix_hit_ratio: float | None = None
 
 
 class Adapters(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Migrations, caches and adapters of a run, against hand-worked cases."""
 
 import pytest
+from msgspec import structs
 
 from fleet import commands as c
 from fleet import events as e
@@ -83,3 +84,22 @@ def test_attach_times_are_told_by_rank_and_load_skew_by_adapter() -> None:
     }
     assert adapters.imbalance_mean == adapters.imbalance_max == 1.5  # 3 requests of a mean of 2
     assert adapters.cold_ratio == 0.0
+
+
+def test_prefix_hits_are_cached_prompt_tokens_of_all_that_finished() -> None:
+    story = Story()
+    for number, cached in enumerate((0, 32)):
+        asked = structs.replace(request(number, 0.0), prefix=(1, 2), block_tokens=16)
+        ended = finish(number, 0, 0.0, 1.0, 2.0, 5)
+        story.arrive(asked, send(1, number, 0))
+        story.tell(structs.replace(ended, cached_tokens=cached))
+    story.arrive(request(2, 0.0))  # does not finish
+    record = story.record()
+    assert record.requests.prefix_tokens.tolist() == [32, 32, 0]
+    assert record.requests.cached_tokens.tolist() == [0, 32, 0]
+    assert summary_of(story).caches.prefix_hit_ratio == pytest.approx(32 / 200)
+
+
+def test_without_prefixes_there_is_no_hit_ratio() -> None:
+    story = Story().arrive(request(0, 0.0), send(1, 0, 0)).tell(finish(0, 0, 0.0, 1.0, 2.0, 5))
+    assert summary_of(story).caches.prefix_hit_ratio is None
