@@ -1,26 +1,24 @@
-"""Every policy under every seed, in processes of their own; what is finished is kept on disk.
+"""Every policy under every seed; what is finished is kept on disk.
 
 A run that is there already, with the same inputs and the same code, is not made again. It knows
-processes and files; what the runs say together is `traces.comparison`.
+files; where runs are made is a `Runner`'s, what they say together is `traces.comparison`.
 """
 
 import hashlib
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
-from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from fleet.journal import decode
 from hotbed.binding import bind
-from hotbed.interrupts import Interrupt, Stopped
+from hotbed.grid import Cell
+from hotbed.interrupts import Interrupt
 from hotbed.journals import reading, writing
 from hotbed.running import run
 from hotbed.scenarios import Choice, Loaded
@@ -33,16 +31,21 @@ from traces.summary import Summary
 #: What a run's outcome depends on besides its scenario.
 CODE = ("fleet", "policies", "sim", "traces", "hotbed")
 
-POLL_S = 0.2  # how often Ctrl-C is looked for
+
+class RunnerError(ValueError):
+    """A sweep that cannot go on; what it has made by then is kept."""
 
 
-class SeedError(ValueError):
+class SeedError(RunnerError):
     """A seed with which the scenario cannot be run: a recipe may draw no request at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One policy under one seed. With `with_journal` its journal is kept too, for a timeline."""
+    """One policy under one seed. With `with_journal` its journal is kept too, for a timeline.
+
+    `cell` names the scenario for people where there are several.
+    """
 
     loaded: Loaded
     choice: Choice
@@ -50,6 +53,12 @@ class Job:
     folder: Path
     with_journal: bool
     fingerprint: str
+    cell: str = ""
+
+    @property
+    def name(self) -> str:
+        run = f"{self.choice.name}, seed {self.seed}"
+        return f"{self.cell}: {run}" if self.cell else run
 
     @property
     def result(self) -> Path:
@@ -58,6 +67,24 @@ class Job:
     @property
     def journal(self) -> Path:
         return self.result.with_suffix(".jsonl.zst")
+
+
+class Runner(Protocol):
+    """Makes runs and keeps them, in any order; `done` is told of each that is kept.
+
+    Returns early once `interrupt` is asked. May raise RunnerError.
+    """
+
+    def __call__(
+        self, jobs: Sequence[Job], interrupt: Interrupt, done: Callable[[Job], None], /
+    ) -> None: ...
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """What a table needs of a finished run: all but its curves."""
+
+    fingerprint: str
+    summary: Summary
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -76,15 +103,37 @@ def jobs_of(
     values: Mapping[str, Any],
 ) -> list[Job]:
     """Seed by seed, so that what an early stop leaves can be paired. `values` are resolved ones."""
-    common = {key: values["scenario"][key] for key in sorted(values["scenario"])}
-    for own in ("policy", "variants", "seed", "description"):
-        del common[own]
-    fixed = msgspec.json.encode([common, values["files_sha256"], code_digest()])
+    fixed = _fixed(values)
     return [
         Job(loaded, choice, seed, folder, seed == seeds[0], _fingerprint(fixed, choice, seed))
         for seed in seeds
         for choice in choices
     ]
+
+
+def jobs_of_cell(
+    cell: Cell,
+    choices: Sequence[Choice],
+    seeds: Sequence[int],
+    folder: Path,
+    values: Mapping[str, Any],
+) -> list[Job]:
+    """Those of one cell of a grid, seed by seed, without journals. `folder` is all runs'."""
+    fixed = _fixed(values)
+    where = folder / cell.folder
+    return [
+        Job(cell.loaded, choice, seed, where, False, _fingerprint(fixed, choice, seed), cell.name)
+        for seed in seeds
+        for choice in choices
+    ]
+
+
+def _fixed(values: Mapping[str, Any]) -> bytes:
+    """What all runs of a scenario depend on, whatever their policy and seed."""
+    common = {key: values["scenario"][key] for key in sorted(values["scenario"])}
+    for own in ("policy", "variants", "seed", "description"):
+        del common[own]
+    return msgspec.json.encode([common, values["files_sha256"], code_digest()])
 
 
 def _fingerprint(fixed: bytes, choice: Choice, seed: int) -> str:
@@ -93,6 +142,7 @@ def _fingerprint(fixed: bytes, choice: Choice, seed: int) -> str:
     return hashlib.sha256(fixed + own).hexdigest()
 
 
+@cache
 def code_digest() -> str:
     """Of every source and profile that decides how a run goes."""
     digest = hashlib.sha256()
@@ -109,8 +159,28 @@ def code_digest() -> str:
 
 def stored(job: Job) -> Stored | None:
     """The finished run, or None where there is none with these inputs."""
+    return _decoded(job, Stored)
+
+
+def numbers(job: Job) -> Numbers | None:
+    """The same without its curves."""
+    return _decoded(job, Numbers)
+
+
+def is_stored(job: Job) -> bool:
+    return _decoded(job, _Fingerprint) is not None
+
+
+class _Fingerprint(msgspec.Struct, frozen=True):
+    fingerprint: str
+
+
+Kept = TypeVar("Kept", Stored, Numbers, _Fingerprint)
+
+
+def _decoded(job: Job, kind: type[Kept]) -> Kept | None:
     try:
-        found = msgspec.json.decode(job.result.read_bytes(), type=Stored)
+        found = msgspec.json.decode(job.result.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):
         return None
     complete = found.fingerprint == job.fingerprint
@@ -145,68 +215,20 @@ def perform(job: Job, check: Callable[[], None]) -> bool:
 
 
 def sweep(
-    jobs: Sequence[Job], workers: int, interrupt: Interrupt, done: Callable[[Job], None]
+    jobs: Sequence[Job], runner: Runner, interrupt: Interrupt, done: Callable[[Job], None]
 ) -> None:
     """Make every run that is not there. Returns early once `interrupt` is asked.
 
-    Raises SeedError; what was finished by then is kept.
+    Raises RunnerError; what was finished by then is kept.
     """
     missing = []
     for job in jobs:
-        if stored(job) is None:
-            missing.append(job)
+        if is_stored(job):
+            done(job)
         else:
-            done(job)
-    if workers > 1 and len(missing) > 1:
-        _in_processes(missing, min(workers, len(missing)), interrupt, done)
-        return
-    for job in missing:
-        if interrupt.asked or not perform(job, interrupt.check):
-            return
-        done(job)
-
-
-def _in_processes(
-    jobs: Sequence[Job], workers: int, interrupt: Interrupt, done: Callable[[Job], None]
-) -> None:
-    # Spawned, not forked: a fork would copy threads and locks of whoever calls this.
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(workers, context, _begin, (stop,)) as pool:
-        pending = {pool.submit(_perform, job): job for job in jobs}
-        try:
-            while pending and not interrupt.asked:
-                over, _ = wait(pending, POLL_S, FIRST_COMPLETED)
-                for future in over:
-                    job = pending.pop(future)
-                    if future.result():
-                        done(job)
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-    for future, job in pending.items():
-        if not future.cancelled() and future.result():
-            done(job)
-
-
-_stop: Flag | None = None
-
-
-def _begin(stop: Flag) -> None:
-    """In each process: Ctrl-C is the parent's to notice, which then sets the flag."""
-    global _stop  # noqa: PLW0603 - how a pool's initializer reaches its tasks
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _perform(job: Job) -> bool:
-    return perform(job, _check)
-
-
-def _check() -> None:
-    assert _stop is not None, "the pool's initializer has run"
-    if _stop.is_set():
-        raise Stopped
+            missing.append(job)
+    if missing:
+        runner(missing, interrupt, done)
 
 
 def runs_of(jobs: Sequence[Job]) -> Iterator[Run]:

@@ -83,12 +83,8 @@ def html(study: Study, runs: Sequence[Run], rows: Sequence[Row], plots: Mapping[
     own_runs = by_policy(runs)
     main = [row for row in rows if row.measure in MEASURES]
     extra = [row for row in rows if row.measure not in MEASURES]
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(
-        files("traces").joinpath("report.html.j2").read_text("utf-8")
-    )
     seeds = [run.seed for run in next(iter(own_runs.values()))]
-    return template.render(
+    return template("report.html.j2").render(
         study=study,
         policies=list(own_runs),
         seeds=seeds,
@@ -100,13 +96,22 @@ def html(study: Study, runs: Sequence[Run], rows: Sequence[Row], plots: Mapping[
         pairs=len(own_runs) * (len(own_runs) - 1) // 2,
         level=round(LEVEL * 100),
         resamples=f"{RESAMPLES:,}",
-        comparing=[(CAPTIONS[name], _embedded(plots[name])) for name in CAPTIONS if name in plots],
+        comparing=[(CAPTIONS[name], embedded(plots[name])) for name in CAPTIONS if name in plots],
         timelines=_timelines(plots),
         details=_details(own_runs),
         saturation=_saturation(own_runs),
         caveats=caveats(runs),
-        parameters=list(_flat(study.parameters)),
+        parameters=list(flat(study.parameters)),
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """One of the templates beside this module; everything put into it is escaped."""
+    beside = jinja2.FunctionLoader(lambda file: files("traces").joinpath(file).read_text("utf-8"))
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, loader=beside
+    )
+    return environment.get_template(name)
 
 
 def _heading(row: Row) -> str:
@@ -137,7 +142,7 @@ def _finding(row: Row, runs: Sequence[Run]) -> tuple[str, list[str], str]:
     return _heading(row), standings(row), agreement
 
 
-def _embedded(png: Path) -> tuple[str, int]:
+def embedded(png: Path) -> tuple[str, int]:
     """As a data address, and its width in CSS pixels at the size it was drawn for."""
     data = png.read_bytes()
     pixels = int.from_bytes(data[16:20], "big")  # the header chunk begins with the width
@@ -147,7 +152,7 @@ def _embedded(png: Path) -> tuple[str, int]:
 
 def _timelines(plots: Mapping[str, Path]) -> list[tuple[str, tuple[str, int]]]:
     return [
-        (name.removeprefix("timeline_"), _embedded(path))
+        (name.removeprefix("timeline_"), embedded(path))
         for name, path in plots.items()
         if name.startswith("timeline_")
     ]
@@ -185,12 +190,12 @@ def _saturation(own_runs: Mapping[str, Sequence[Run]]) -> list[tuple[str, int, i
     ]
 
 
-def _flat(parameters: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(parameters: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested parameters as dotted names."""
     lines: list[tuple[str, str]] = []
     for name, value in parameters.items():
         if isinstance(value, Mapping) and value:
-            lines.extend(_flat(value, f"{prefix}{name}."))
+            lines.extend(flat(value, f"{prefix}{name}."))
         else:
             lines.append((f"{prefix}{name}", str(value)))
     return lines

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hotbed.interrupts import Interrupt
+from hotbed.runners import Processes, in_turn
 from hotbed.scenarios import choices, load
 from hotbed.study import resolved
 from hotbed.sweep import Job, jobs_of, runs_of, stored, sweep
@@ -25,7 +26,7 @@ def jobs(folder: Path, policies: str | None = None, seeds: int = 2) -> list[Job]
 def swept(todo: list[Job], workers: int = 1, interrupt: Interrupt | None = None) -> list[Job]:
     """Those that were done, or there, in order."""
     done: list[Job] = []
-    sweep(todo, workers, interrupt or Interrupt(), done.append)
+    sweep(todo, Processes(workers), interrupt or Interrupt(), done.append)
     return done
 
 
@@ -68,7 +69,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     def stop_after_the_first(job: Job) -> None:
         interrupt.asked = True
 
-    sweep(todo, 1, interrupt, stop_after_the_first)
+    sweep(todo, in_turn, interrupt, stop_after_the_first)
     assert [stored(job) is not None for job in todo] == [True, False, False, False]
     before = written_at(todo[:1])
     assert swept(todo) == todo

@@ -1,0 +1,235 @@
+"""Pictures of a grid: attainment against load, and cost against latency.
+
+A policy that never settled has a hollow marker or none: no latency is drawn that a longer run would
+move. Knows contests and fronts; the look is `traces.figure_style`'s.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from traces import figure_style as style
+from traces import policy_style as look
+from traces.comparison import Measure
+from traces.contest import Contest
+from traces.grid import GridRuns
+from traces.numerals import compact
+from traces.pareto import Front, Spot
+
+#: Policies with a colour of their own; the others are grey.
+COLOURED: Final = 8
+#: Panels beside each other, before another picture is begun.
+ABREAST: Final = 3
+GREY: Final = "#BBBBBB"
+HOLLOW: Final = "hollow: the queue never settled; a longer run would give another number"
+FRONT_NAMES: Final = 8  # names beside one frontier
+
+Curve = Sequence[tuple[float, Contest]]
+
+
+def attainment_over_load(
+    runs: GridRuns, contests: Sequence[Contest], order: Sequence[str]
+) -> Iterator[tuple[str, Figure]]:
+    """A panel for each cell but for its load: means with 95 % intervals, a line a policy.
+
+    `order` has the best policies first: those get the colours. Nothing without an axis of load.
+    """
+    curves = load_curves(runs, contests)
+    for number, chosen in enumerate(_abreast(list(curves)), 1):
+        figure, axes = style.panels(len(chosen), 1.7 if len(chosen) == 1 else 1.15)
+        for panel, name in zip(axes, chosen, strict=True):
+            _load_panel(panel, curves[name], order)
+            left = "SLO attainment (% of arrived)" if panel is axes[0] else ""
+            style.label(panel, "Load (times the workload's rate)", left, name)
+        standings = [s for name in chosen for _, c in curves[name] for s in c.standings]
+        _key(figure, order, not all(own.settled for own in standings))
+        yield f"attainment_over_load_{number}", figure
+
+
+def load_curves(runs: GridRuns, contests: Sequence[Contest]) -> dict[str, Curve]:
+    """Contests by rising load, for each cell that has several loads."""
+    by_cell = {contest.cell: contest for contest in contests}
+    curves: dict[str, list[tuple[float, Contest]]] = {}
+    for cell in sorted(runs.study.cells, key=lambda own: own.load):
+        if "load" in cell.coordinates and cell.name in by_cell:
+            curves.setdefault(cell.beside_load, []).append((cell.load, by_cell[cell.name]))
+    return {name: curve for name, curve in curves.items() if len(curve) > 1}
+
+
+def _abreast(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), ABREAST):
+        yield names[start : start + ABREAST]
+
+
+def _load_panel(panel: Axes, curve: Curve, order: Sequence[str]) -> None:
+    loads = [load for load, _ in curve]
+    for place in reversed(range(len(order))):  # the best are drawn over the others
+        _load_line(panel, curve, order[place], place)
+    panel.set_xscale("log")
+    panel.set_xticks(loads, [f"{load:g}" for load in loads])
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_ylim(-2, 102)
+
+
+def _load_line(panel: Axes, curve: Curve, policy: str, place: int) -> None:
+    standings = [(load, contest.standing(policy)) for load, contest in curve]
+    known = [(load, own, own.mean) for load, own in standings if own.mean is not None]
+    coloured = place < COLOURED
+    colour = look.colour(place) if coloured else GREY
+    loads = [load for load, _, _ in known]
+    means = [100 * mean.estimate for _, _, mean in known]
+    panel.plot(
+        loads,
+        means,
+        color=colour,
+        linestyle=(look.dash(place) or "-") if coloured else "-",
+        linewidth=1.5 if coloured else 0.6,
+        zorder=3 if coloured else 1,
+    )
+    for load, own, mean in known if coloured else ():
+        fill = colour if own.settled else "white"
+        at = 100 * mean.estimate
+        panel.plot([load], [at], "o", color=colour, markerfacecolor=fill, markersize=4, zorder=4)
+        if mean.low is not None and mean.high is not None:
+            ends = [100 * mean.low, 100 * mean.high]
+            panel.plot([load, load], ends, color=colour, linewidth=1.0, marker="_", markersize=4)
+
+
+def _key(figure: Figure, order: Sequence[str], hollow: bool) -> None:
+    handles = list(look.line_key(list(order[:COLOURED])))
+    if len(order) > COLOURED:
+        rest = f"{len(order) - COLOURED} others"
+        handles.append(Line2D([], [], color=GREY, linewidth=0.6, label=rest))
+    if hollow:
+        ring = Line2D([], [], linestyle="", marker="o", markersize=4, label=HOLLOW)
+        ring.set(color=style.BLACK, markerfacecolor="white")
+        handles.append(ring)
+    look.legend_above(figure, handles, columns=5)
+
+
+def cost_against_latency(
+    fronts: Sequence[Front], cost: Measure, latency: Measure, order: Sequence[str]
+) -> Iterator[tuple[str, Figure]]:
+    """A panel a cell with its frontier; dominated policies are pale, unsettled ones not drawn."""
+    drawn = {front.cell: front for front in fronts if len(front.spots) > 1}
+    stem = f"cost_against_{latency.label.lower().replace(' ', '_')}"
+    for number, chosen in enumerate(_abreast(list(drawn)), 1):
+        figure, axes = style.panels(len(chosen), 1.7 if len(chosen) == 1 else 1.15)
+        for panel, name in zip(axes, chosen, strict=True):
+            _front_panel(panel, drawn[name], order)
+            title = f"{cost.label} ({cost.unit})"
+            style.label(panel, title, f"{latency.label} (s)" if panel is axes[0] else "", name)
+        line = Line2D([], [], color=style.BLACK, linewidth=0.9, label="frontier")
+        pale = Line2D(
+            [], [], linestyle="", marker="o", color=GREY, label="dominated, or within chance"
+        )
+        look.legend_above(figure, [line, pale])
+        yield f"{stem}_{number}", figure
+
+
+def _front_panel(panel: Axes, front: Front, order: Sequence[str]) -> None:
+    best = [front.spot(policy) for policy in front.best]
+    for spot in front.spots:
+        on_front = spot.policy in front.best
+        place = order.index(spot.policy)
+        colour = look.colour(place) if place < COLOURED else style.BLACK if on_front else GREY
+        alpha = 1.0 if on_front else 0.55
+        panel.plot([spot.cost], [spot.latency_s], "o", color=colour, markersize=5, alpha=alpha)
+    x, y = _stairs(best)
+    panel.plot(x, y, color=style.BLACK, linewidth=0.9, zorder=1)
+    if _spread([spot.latency_s for spot in front.spots]) > 10:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if _spread([spot.cost for spot in front.spots]) > 10:
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.margins(0.12)
+    _named(panel, best if len(best) > 1 or len(front.spots) > COLOURED else list(front.spots))
+
+
+def _spread(values: Sequence[float]) -> float:
+    low = min(values)
+    return max(values) / low if low > 0 else 1.0
+
+
+def _stairs(best: Sequence[Spot]) -> tuple[list[float], list[float]]:
+    """The edge of what is beaten: right, then down."""
+    x: list[float] = []
+    y: list[float] = []
+    for spot in best:
+        if y:
+            x.append(spot.cost)
+            y.append(y[-1])
+        x.append(spot.cost)
+        y.append(spot.latency_s)
+    return x, y
+
+
+def _named(panel: Axes, spots: Sequence[Spot]) -> None:
+    """Names right of their points, spread over the height where points are close."""
+    for spot in spots[:FRONT_NAMES]:
+        panel.annotate(
+            spot.policy,
+            (spot.cost, spot.latency_s),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=style.FONT - 3,
+        )
+
+
+def heat(contests: Sequence[Contest], order: Sequence[str]) -> Figure | None:
+    """Policies by cells: how far each is from the best of its cell, the best darkest."""
+    if not contests:
+        return None
+    shares = np.array([[_closeness(c, policy) for c in contests] for policy in order])
+    figure, (panel,) = style.panels(1, 1.0)
+    figure.set_size_inches(2.8 + 1.1 * len(contests), 1.2 + 0.2 * len(order))
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
+    look.rows(panel, list(order))
+    panel.set_xticks(range(len(contests)), [c.cell for c in contests], fontsize=style.FONT - 2)
+    panel.tick_params(axis="x", labelrotation=25)
+    panel.grid(visible=False)
+    for row, policy in enumerate(order):
+        for column, contest in enumerate(contests):
+            _cell_text(panel, contest, policy, (column, row), shares[row, column])
+    measure = contests[0].measure
+    style.label(panel, "", "", f"{measure.label}{f' ({measure.unit})' if measure.unit else ''}")
+    return figure
+
+
+def _closeness(contest: Contest, policy: str) -> float:
+    """1 the best, 0 the worst of its cell, by order of size; nan without a number."""
+    return closeness(contest).get(policy, float("nan"))
+
+
+def closeness(contest: Contest) -> Mapping[str, float]:
+    """Of every policy with a number: 1 is the best of the cell, 0 the worst."""
+    means = {own.policy: own.mean.estimate for own in contest.standings if own.mean is not None}
+    ends = min(means.values(), default=0.0), max(means.values(), default=0.0)
+    if ends[0] == ends[1]:
+        return dict.fromkeys(means, 1.0)
+    up = contest.measure.better == "higher"
+    in_ratio = not contest.measure.percent and ends[0] > 0
+    scale = np.log if in_ratio else float
+    low, high = float(scale(ends[0])), float(scale(ends[1]))
+    shares = {name: (float(scale(own)) - low) / (high - low) for name, own in means.items()}
+    return shares if up else {name: 1 - share for name, share in shares.items()}
+
+
+def _cell_text(
+    panel: Axes, contest: Contest, policy: str, at: tuple[int, int], share: float
+) -> None:
+    own = contest.standing(policy)
+    if own.mean is None:
+        text = "never settled" if not own.settled else "-"
+    else:
+        scale = 100.0 if contest.measure.percent else 1.0
+        mark = "*" if policy == contest.best else "=" if policy in contest.tied else ""
+        text = f"{compact(own.mean.estimate * scale)}{mark}{'' if own.settled else '†'}"
+    colour = "white" if share > 0.7 else style.BLACK
+    panel.text(*at, text, ha="center", va="center", fontsize=style.FONT - 3, color=colour)
