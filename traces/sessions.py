@@ -20,14 +20,13 @@ NOBODY = -1
 PART_OF = "/"
 
 
-def predecessors(frame: pd.DataFrame) -> NDArray[np.int64]:
-    """Shape (requests,): the row whose end each row waits for, or `NOBODY`.
+def turns_before(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Shape (requests,): the row of the turn before in each row's session, or `NOBODY`.
 
-    A row waits where it has a think time and its session a turn before it: by number where turns
-    have numbers, else by arrival. What has no think time keeps its own time.
+    By the turns' numbers where they have any, else by arrival.
     """
     before = np.full(len(frame), NOBODY, dtype=np.int64)
-    if "session_id" not in frame or "think_time_us" not in frame:
+    if "session_id" not in frame:
         return before
     session = pd.factorize(frame["session_id"])[0]
     turn = np.zeros(len(frame), dtype=np.int64)
@@ -36,7 +35,18 @@ def predecessors(frame: pd.DataFrame) -> NDArray[np.int64]:
     order = np.lexsort((np.arange(len(frame)), turn, session))
     same = (session[order[1:]] == session[order[:-1]]) & (session[order[1:]] >= 0)
     before[order[1:][same]] = order[:-1][same]
-    return np.where(frame["think_time_us"].isna(), NOBODY, before)
+    return before
+
+
+def predecessors(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Shape (requests,): the row whose end each row waits for, or `NOBODY`.
+
+    A row waits where it has a think time and its session a turn before it. What has no think
+    time keeps its own time.
+    """
+    if "think_time_us" not in frame:
+        return np.full(len(frame), NOBODY, dtype=np.int64)
+    return np.where(frame["think_time_us"].isna(), NOBODY, turns_before(frame))
 
 
 def begin(workload: Workload, sessions_per_s: float, seed: int) -> Workload:

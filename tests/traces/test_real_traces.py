@@ -12,6 +12,7 @@ from traces.formats import mooncake, normalised
 from traces.formats.column_map import ColumnMap
 from traces.formats.content import Content
 from traces.formats.detect import Format, detect, read_function_minutes, read_workload
+from traces.sessions import predecessors
 from traces.workload import Workload
 
 DATA = Path(os.environ.get("HOTBED_DATA", ""))
@@ -177,3 +178,31 @@ def _told(path: Path) -> Format | None:
         return detect(Content.of(path))
     except ValueError:
         return None
+
+
+def test_azure_functions_2021_has_the_counts_of_its_card() -> None:
+    work = _read("raw/azure2021_first998.csv")
+    assert (len(work), len(work.models()), len(work.tenants())) == (998, 49, 21)
+    minutes = read_function_minutes(_file("raw/azure2021_first998.csv"))
+    assert (minutes.invocations, minutes.minutes) == (998, 108)
+    top = minutes.counts.sum(axis=1).max() / minutes.invocations
+    assert top == pytest.approx(0.1743, abs=1e-4)
+
+
+def test_weka_sessions_follow_each_other_and_share_prefixes() -> None:
+    work = _read("raw/weka_sessions_20.jsonl")
+    frame = work.frame
+    assert (len(work), frame["session_id"].nunique()) == (116, 20)
+    before = predecessors(frame)
+    assert (before >= 0).sum() == 96
+    # What a turn shares with the one before, of what that one had: prompts grow at their end.
+    shared, had = 0, 0
+    for row in np.flatnonzero(before >= 0):
+        ids, last = (frame["prefix_hash_ids"].iloc[number] for number in (row, before[row]))
+        same = [a == b for a, b in zip(ids, last, strict=False)]
+        shared += same.index(False) if False in same else len(same)
+        had += len(last)
+    assert shared / had > 0.9
+    # Ids are local to a session: no two sessions have one in common.
+    of = frame.groupby("session_id")["prefix_hash_ids"].agg(lambda cells: set().union(*cells))
+    assert len(set().union(*of)) == sum(map(len, of))

@@ -83,17 +83,6 @@ KNOWN: Final[dict[str, ColumnMap]] = {
             "output_tokens": "num_decode_tokens",
         },
     ),
-    "burstgpt": ColumnMap(
-        {
-            "arrival_s": "Timestamp",
-            "model_id": "Model",
-            "prompt_tokens": "Request tokens",
-            "output_tokens": "Response tokens",
-        },
-        source="BurstGPT (HPMLL/BurstGPT)",
-        licence="CC-BY-4.0",
-        optional={"session_id": "Session ID", "service_s": "Elapsed time"},
-    ),
 }
 
 

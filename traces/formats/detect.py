@@ -8,7 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from traces.formats import azure_functions, column_map, gentd26, mooncake, normalised, parquet_table
+from traces.formats import (
+    azure_functions,
+    azure_functions_2021,
+    burstgpt,
+    column_map,
+    gentd26,
+    mooncake,
+    normalised,
+    parquet_table,
+    weka,
+)
 from traces.formats.azure_functions import FunctionMinutes
 from traces.formats.column_map import KNOWN, ColumnMap, near_miss
 from traces.formats.content import Content
@@ -29,10 +39,12 @@ class Format(StrEnum):
     MOONCAKE = "mooncake"
     AZURE_LLM = "azure-llm"
     AZURE_FUNCTIONS = "azure-functions"
+    AZURE_FUNCTIONS_2021 = "azure-functions-2021"
     FUNCTION_MINUTES = "function-minutes"
     GENTD26 = "gentd26"
     VIDUR = "vidur"
     BURSTGPT = "burstgpt"
+    WEKA = "weka"
     COLUMN_MAP = "column-map"
 
     @classmethod
@@ -85,8 +97,14 @@ def read_content(content: Content, file_format: Format, model: str, seed: int) -
             return normalised.read(content)
         case Format.MOONCAKE:
             return mooncake.read(content, model)
+        case Format.WEKA:
+            return weka.read(content, model)
         case Format.GENTD26:
             return gentd26.read(content)
+        case Format.BURSTGPT:
+            return burstgpt.read(content)
+        case Format.AZURE_FUNCTIONS_2021:
+            return azure_functions_2021.read(content)
         case Format.AZURE_FUNCTIONS | Format.FUNCTION_MINUTES:
             return minutes_of(content, file_format).spread(seed)
         case Format.COLUMN_MAP:
@@ -105,6 +123,8 @@ def minutes_of(content: Content, file_format: Format) -> FunctionMinutes:
     """Like `read_function_minutes`, of bytes whose format is known."""
     if file_format == Format.AZURE_FUNCTIONS:
         return azure_functions.read_csv(content)
+    if file_format == Format.AZURE_FUNCTIONS_2021:
+        return azure_functions_2021.read_minutes(content)
     if file_format == Format.FUNCTION_MINUTES:
         return azure_functions.read_parquet(content)
     raise TraceError(
@@ -122,21 +142,40 @@ def _of_parquet(content: Content) -> Format:
 
 
 def _of_json(content: Content) -> Format:
+    record = _first_record(content)
+    keys = set(record) if isinstance(record, dict) else set()
+    if keys >= MOONCAKE_KEYS:
+        return Format.MOONCAKE
+    if keys >= weka.MARKS:
+        return Format.WEKA
+    found = list(record) if isinstance(record, dict) else [type(record).__name__]
+    expected = " or ".join(", ".join(sorted(marks)) for marks in (MOONCAKE_KEYS, weka.MARKS))
+    raise _unknown(content.file, found, f"the keys {expected}")
+
+
+def _first_record(content: Content) -> object:
+    """The first line's; one record may also spread over the whole file."""
     line = content.data.lstrip().split(b"\n", 1)[0]
     try:
-        record = msgspec.json.decode(line)
+        return msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TraceError(f"{content.file}, row 1: no JSON: {error}") from None
-    if isinstance(record, dict) and set(record) >= MOONCAKE_KEYS:
-        return Format.MOONCAKE
-    keys = list(record) if isinstance(record, dict) else [type(record).__name__]
-    raise _unknown(content.file, keys, f"the keys {', '.join(sorted(MOONCAKE_KEYS))}")
+        broken = TraceError(f"{content.file}, row 1: no JSON: {error}")
+    if line.strip() not in (b"{", b"["):
+        raise broken
+    try:
+        return msgspec.json.decode(content.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise broken from None
 
 
 def _of_csv(content: Content) -> Format:
     names = header(content)
     if "HashFunction" in names and azure_functions.minute_columns(names):
         return Format.AZURE_FUNCTIONS
+    if set(names) >= azure_functions_2021.NEEDED:
+        return Format.AZURE_FUNCTIONS_2021
+    if burstgpt.MAP.fits(names):
+        return Format.BURSTGPT
     if set(names) >= gentd26.NEEDED:
         return Format.GENTD26
     for name, known in KNOWN.items():

@@ -63,22 +63,6 @@ def test_the_azure_columns_are_a_known_map() -> None:
     assert work.meta.columns_ignored == ("Extra",)
 
 
-def test_burstgpt_uses_its_session_where_the_file_has_one() -> None:
-    head = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type"
-    old = read(
-        Content("b.csv", f"{head}\n5,ChatGPT,472,18,490,API log\n".encode()), KNOWN["burstgpt"], "m"
-    )
-    assert old.models() == ("ChatGPT",)
-    assert "session_id" not in old.frame
-    new = read(
-        Content("b.csv", f"{head},Session ID,Elapsed time\n5,GPT-4,1,2,3,API,s1,1.5\n".encode()),
-        KNOWN["burstgpt"],
-        "m",
-    )
-    assert new.frame["session_id"].tolist() == ["s1"]
-    assert new.frame["service_s"].tolist() == [1.5]
-
-
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

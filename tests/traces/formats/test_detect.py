@@ -40,6 +40,9 @@ SAMPLES: dict[Format, bytes] = {
     b"2023-11-16 18:15:46.6805900,374,44\n2024-11-16 18:15:46,3,4\n",
     Format.AZURE_FUNCTIONS: b"HashOwner,HashApp,HashFunction,Trigger,1,2\n"
     b"o,a,f,http,1,0\no,a,g,http,0,1\n",
+    Format.AZURE_FUNCTIONS_2021: b"app,func,end_timestamp,duration\na,f,2.5,0.5\na,g,61.0,0.25\n",
+    Format.WEKA: b'{"id": "s", "block_size": 64, "requests": [{"t": 0, "model": "m", "in": 70, '
+    b'"out": 4, "hash_ids": [1]}, {"t": 9.5, "in": 80, "out": 3, "think_time": 2}]}\n',
     Format.GENTD26: b"gmt_create,groupId,checkpoint_model_version_id,num_lora\n"
     b"2024-11-15 16:57:50,G0,M0,0\n2024-11-15 16:57:51,G0,M1,0\n",
     Format.VIDUR: b"arrived_at,num_prefill_tokens,num_decode_tokens\n0.5,3,4\n0.75,3,4\n",
@@ -70,7 +73,10 @@ def test_every_format_that_can_be_told_has_a_sample() -> None:
     ("data", "found"),
     [
         (b"when,what\n1,2\n", "found when, what: expected a known header, or a column map (--map)"),
-        (b'{"id": 1, "requests": []}\n', "found id, requests: expected the keys input_length"),
+        (
+            b'{"id": 1, "requests": []}\n',
+            "found id, requests: expected the keys input_length, output_length or block_size",
+        ),
         (b"[1, 2]\n", "found list: expected the keys"),
         (b"{oops\n", "row 1: no JSON"),
         (_parquet(job_id=[1]), "found job_id: expected the columns arrival_us"),
