@@ -204,5 +204,8 @@ def test_weka_sessions_follow_each_other_and_share_prefixes() -> None:
         had += len(last)
     assert shared / had > 0.9
     # Ids are local to a session: no two sessions have one in common.
-    of = frame.groupby("session_id")["prefix_hash_ids"].agg(lambda cells: set().union(*cells))
+    of: list[set[int]] = [
+        {number for ids in cells for number in ids}
+        for _, cells in frame.groupby("session_id")["prefix_hash_ids"]
+    ]
     assert len(set().union(*of)) == sum(map(len, of))
