@@ -15,7 +15,7 @@ from policies.placement import anywhere, earliest
 from policies.retention import greedy_dual, recency
 from policies.room import draining, migration, stopping
 from policies.routing import affinity, load
-from policies.scaling import queue
+from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
 from policies.upkeep import prefetch
 
 Named = dict[str, type[Any]]
@@ -36,6 +36,14 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "per_queue": queue.PerQueue,
             "fixed": queue.FixedReplicas,
             "bounded": queue.Bounded,
+            "concurrency": concurrency.TargetConcurrency,
+            "ray_serve": concurrency.RayServeAutoscaler,
+            "kpa": pod_autoscalers.KnativePodAutoscaler,
+            "apa": pod_autoscalers.AibrixPodAutoscaler,
+            "freeness": memory.FreenessScaling,
+            "blitz_bounds": memory.BlitzBounds,
+            "lookahead": lookahead.QueueLookahead,
+            "serverlessllm": released.OneStepATick,
         },
         "placement": {
             "earliest_ready": earliest.EarliestReady,

@@ -1,0 +1,111 @@
+"""Replicas by how full their KV caches are: Llumnix's freeness and BlitzScale's bounds."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from fleet.domain import ModelId, ModelSpec
+from fleet.view import View
+from policies.scaling.samples import at_least_for_queue, ceil, replicas
+
+Positive = Annotated[float, Meta(gt=0)]
+#: Tokens of a KV block, in vLLM and in both papers' systems.
+BLOCK_TOKENS = 16
+
+
+def mean_prompt(model: ModelId, view: View) -> float:
+    """Mean prompt length of the requests that run; 0 if none does."""
+    running = [i for i in view.ready(model) if i.running]
+    requests = sum(len(i.running) for i in running)
+    return sum(i.prompt_tokens for i in running) / requests if requests else 0.0
+
+
+@dataclass(frozen=True)
+class FreenessScaling:
+    """One more below `least` mean freeness of a model's instances, one fewer above `most`.
+
+    Freeness of an instance: (free KV blocks - blocks of its share of the queue) / requests, here
+    decode steps that are left per request; capped at `idle` for one without requests. One step
+    every `every_s`. A queue without instances starts one at once.
+    """
+
+    source: ClassVar[str] = "Llumnix, OSDI'24, section 4.4; llumnix/scaling_policy.py, Arguments.md"
+    departs: ClassVar[str] = (
+        "The queue is the controller's, not an instance's: its blocks are shared out evenly."
+    )
+
+    least: Annotated[float, Meta(ge=0)] = 10.0
+    most: Annotated[float, Meta(gt=0)] = 60.0
+    every_s: Positive = 10.0
+    idle: Positive = 1000.0
+    _targets: dict[ModelId, int] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def tick(self, view: View) -> None:
+        for spec in view.models():
+            have, ready = replicas(spec.id, view), len(view.ready(spec.id))
+            if not have or view.starting(spec.id):
+                self._targets[spec.id] = have
+                continue
+            mean = sum(self._freenesses(spec, view)) / ready
+            self._targets[spec.id] = have + (mean < self.least) - (mean > self.most)
+
+    def _freenesses(self, spec: ModelSpec, view: View) -> list[float]:
+        ready = list(view.ready(spec.id))
+        waiting_tokens = view.queued(spec.id) * mean_prompt(spec.id, view) / len(ready)
+        found = []
+        for instance in ready:
+            free_tokens = view.kv_tokens(instance) - view.context_tokens(instance) - waiting_tokens
+            free = free_tokens / BLOCK_TOKENS / max(1, instance.load)
+            found.append(min(free, self.idle) if instance.load else self.idle)
+        return found
+
+    def wanted(self, model: ModelId, view: View) -> int:
+        return at_least_for_queue(self._targets.get(model, 0), model, view)
+
+
+@dataclass(frozen=True)
+class BlitzBounds:
+    """Keep the share of KV in use between two bounds; jump up to the middle, step down by one.
+
+    lo = ceil(tokens / (upper * capacity of one)), hi = ceil(tokens / (lower * capacity of one)),
+    tokens being those that run and those that wait for a first instance's worth. With fewer than lo
+    replicas: add (lo + hi + 1) // 2 - r. With more than hi: remove one. Never below 1 while
+    anybody runs or waits.
+    """
+
+    source: ClassVar[str] = "BlitzScale, OSDI'25; planner.rs generate_scale_target (exec_blitz.md)"
+    departs: ClassVar[str] = (
+        "Only the KV rule: prefill and decode are not disaggregated here, so that the bandwidth "
+        "and prefill-throughput analogues have no replicas of their own to scale."
+    )
+
+    lower: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    upper: Annotated[float, Meta(gt=0, le=1)] = 0.8
+    every_s: Positive = 1.0
+    _targets: dict[ModelId, int] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def tick(self, view: View) -> None:
+        for spec in view.models():
+            have = replicas(spec.id, view)
+            if have or view.queued(spec.id):
+                self._targets[spec.id] = self._decide(spec, have, view)
+
+    def _decide(self, spec: ModelSpec, have: int, view: View) -> int:
+        ready = list(view.ready(spec.id))
+        if not ready:
+            return have
+        capacity = view.kv_tokens(ready[0])
+        tokens = sum(view.context_tokens(i) for i in ready)
+        tokens += view.queued(spec.id) * mean_prompt(spec.id, view)
+        lo, hi = (max(1, ceil(tokens / (bound * capacity))) for bound in (self.upper, self.lower))
+        if have < lo:
+            return have + (lo + hi + 1) // 2 - have
+        return have - 1 if have > hi or (have == 1 and not tokens) else have
+
+    def wanted(self, model: ModelId, view: View) -> int:
+        return at_least_for_queue(self._targets.get(model, 0), model, view)
