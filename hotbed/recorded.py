@@ -4,13 +4,17 @@ It knows files and terminals; what an entry means is for others to say.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fleet.domain import Request
+from fleet.events import RequestArrived
 from fleet.journal import Entry, Header, decode
+from fleet.policy import Oracle, Policy, parts
 from hotbed.journals import reading
 from hotbed.progress import Advance, bar
+from policies import catalog
 
 ENTRIES_A_TICK = 2048
 
@@ -34,6 +38,27 @@ def lines_of(path: Path) -> int:
     """How many lines there are: what a bar needs before the work begins."""
     with reading(path) as lines:
         return sum(1 for _ in lines)
+
+
+def rebuilt(header: Header, path: Path) -> Policy:
+    """The recorded policy, ready to be asked again. Raises PolicyError where it is not known."""
+    policy = catalog.build(header.policy)
+
+    def requests() -> list[Request]:
+        with recorded(path, "reading the future") as (_, entries):
+            events = (entry.event for entry in entries)
+            return [event.request for event in events if isinstance(event, RequestArrived)]
+
+    told_the_future(policy, requests)
+    return policy
+
+
+def told_the_future(policy: Policy, requests: Callable[[], Sequence[Request]]) -> None:
+    """An oracle is told who will come; nobody else is."""
+    oracles = [part for part in parts(policy) if isinstance(part, Oracle)]
+    future = requests() if oracles else ()
+    for oracle in oracles:
+        oracle.reveal(future)
 
 
 def _told(entries: Iterable[Entry], advance: Advance) -> Iterator[Entry]:
