@@ -111,7 +111,7 @@ def _notes(cells: Sequence[Cell]) -> list[str]:
     """How load was changed, once for each way."""
     if len({cell.load for cell in cells}) < 2:
         return []
-    words = dict.fromkeys(cell.load_in_words.partition(":")[0] for cell in cells)
+    words = dict.fromkeys(cell.load_in_words for cell in cells)
     return [f"Load is a multiple of the workload's own rate: {'; or '.join(words)}."]
 
 

@@ -43,7 +43,6 @@ def _fields(recipe: str) -> dict[str, Any]:
 
 def in_words(workload: Workload) -> str:
     """How `scaled` offers this workload at another load."""
-    rate_rps = drawn_rate_rps(workload)
-    if rate_rps is None:
-        return "its recorded time is compressed: the same requests, sooner"
-    return f"it is drawn at {rate_rps:g} requests/s times the load, over the same span"
+    if drawn_rate_rps(workload) is None:
+        return "a recorded trace is compressed in time: the same requests, sooner or later"
+    return "a synthetic one is drawn at another rate over the same span"

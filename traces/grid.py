@@ -4,7 +4,7 @@ It knows which numbers of a summary a grid shows, and which of them mean nothing
 settled. The arithmetic over seeds is `traces.contest`, the words are `traces.grid_findings`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,17 +18,18 @@ TTFT_P50: Final = Measure("latency.ttft_s.p50", "TTFT p50", "s")
 TTFT_P99: Final = Measure("latency.ttft_s.p99", "TTFT p99", "s")
 PRICE: Final = Measure("cost.per_1k_requests", "Cost / 1k requests", "$")
 GPU_S: Final = Measure("cost.gpu_s_per_1k_requests", "GPU time / 1k requests", "GPU-s")
-#: The numbers that policies are ranked by, the first the report's main one.
-CONTESTED: Final = (ATTAINMENT, TTFT_P50, TTFT_P99, GPU_S, PRICE)
-#: Shown beside them.
-OTHERS: Final = (
+MEASURES: Final = (
+    ATTAINMENT,
+    TTFT_P50,
+    TTFT_P99,
+    GPU_S,
+    PRICE,
     Measure("objective.ttft_attainment", "TTFT attainment", "%", "higher", percent=True),
     Measure("latency.tpot_s.p99", "TPOT p99", "s"),
     Measure("cold.ratio", "Cold requests", "%", percent=True),
     Measure("objective.goodput_requests_per_s", "Goodput", "req/s", "higher"),
     Measure("cost.per_1m_tokens", "Cost / 1M tokens", "$"),
 )
-MEASURES: Final = (*CONTESTED, *OTHERS)
 #: Past saturation these depend on how long the run was.
 STEADY: Final = frozenset({TTFT_P50.path, TTFT_P99.path, "latency.tpot_s.p99"})
 
@@ -143,15 +144,17 @@ def _reason(point: Point) -> str:
     return words.partition(";")[0] or point.in_words
 
 
-def policies_of(runs: GridRuns) -> list[str]:
-    return list(runs.study.groups)
+def contested(runs: GridRuns) -> list[Measure]:
+    """Those that policies are ranked by: cost is money where nodes have prices, else GPU time."""
+    cost = PRICE if runs.priced else GPU_S
+    return [own for own in (ATTAINMENT, TTFT_P50, TTFT_P99, cost) if _measured(runs, own)]
 
 
-def measures_shown(runs: GridRuns, measures: Iterable[Measure] = CONTESTED) -> list[Measure]:
-    """Those that some run has; prices only where nodes have them."""
-    return [
-        measure
-        for measure in measures
-        if any(point.values.get(measure.path) is not None for point in runs.points)
-        and (runs.priced or not measure.unit.startswith("$"))
-    ]
+def others(runs: GridRuns) -> list[Measure]:
+    """All else that some run measured."""
+    ranked = contested(runs)
+    return [own for own in MEASURES if own not in ranked and _measured(runs, own)]
+
+
+def _measured(runs: GridRuns, measure: Measure) -> bool:
+    return any(point.values.get(measure.path) is not None for point in runs.points)

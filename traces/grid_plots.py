@@ -4,14 +4,16 @@ A policy that never settled has a hollow marker or none: no latency is drawn tha
 move. Knows contests and fronts; the look is `traces.figure_style`'s.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from traces import figure_style as style
 from traces import policy_style as look
@@ -25,8 +27,10 @@ from traces.pareto import Front, Spot
 COLOURED: Final = 8
 #: Panels beside each other, before another picture is begun.
 ABREAST: Final = 3
+MARKS: Final = "* best   = cannot be told from it   † saturated"
 GREY: Final = "#BBBBBB"
-HOLLOW: Final = "hollow: the queue never settled; a longer run would give another number"
+HOLLOW: Final = "queue never settled"
+DODGE: Final = 1.012  # between policies' markers at one load, so that intervals do not hide
 FRONT_NAMES: Final = 8  # names beside one frontier
 
 Curve = Sequence[tuple[float, Contest]]
@@ -46,6 +50,7 @@ def attainment_over_load(
             _load_panel(panel, curves[name], order)
             left = "SLO attainment (% of arrived)" if panel is axes[0] else ""
             style.label(panel, "Load (times the workload's rate)", left, name)
+        figure.set_figheight(4.0)
         standings = [s for name in chosen for _, c in curves[name] for s in c.standings]
         _key(figure, order, not all(own.settled for own in standings))
         yield f"attainment_over_load_{number}", figure
@@ -81,6 +86,10 @@ def _load_line(panel: Axes, curve: Curve, policy: str, place: int) -> None:
     known = [(load, own, own.mean) for load, own in standings if own.mean is not None]
     coloured = place < COLOURED
     colour = look.colour(place) if coloured else GREY
+    aside = (
+        DODGE ** (place - (min(len(curve[0][1].standings), COLOURED) - 1) / 2) if coloured else 1
+    )
+    known = [(load * aside, own, mean) for load, own, mean in known]
     loads = [load for load, _, _ in known]
     means = [100 * mean.estimate for _, _, mean in known]
     panel.plot(
@@ -106,10 +115,14 @@ def _key(figure: Figure, order: Sequence[str], hollow: bool) -> None:
         rest = f"{len(order) - COLOURED} others"
         handles.append(Line2D([], [], color=GREY, linewidth=0.6, label=rest))
     if hollow:
-        ring = Line2D([], [], linestyle="", marker="o", markersize=4, label=HOLLOW)
-        ring.set(color=style.BLACK, markerfacecolor="white")
-        handles.append(ring)
-    look.legend_above(figure, handles, columns=5)
+        handles.append(_marker(style.BLACK, HOLLOW, "white"))
+    look.legend_above(figure, handles, columns=3)
+
+
+def _marker(colour: str, label: str, fill: str) -> Line2D:
+    marker = Line2D([], [], linestyle="", marker="o", markersize=5, label=label)
+    marker.set(color=colour, markerfacecolor=fill)
+    return marker
 
 
 def cost_against_latency(
@@ -124,32 +137,46 @@ def cost_against_latency(
             _front_panel(panel, drawn[name], order)
             title = f"{cost.label} ({cost.unit})"
             style.label(panel, title, f"{latency.label} (s)" if panel is axes[0] else "", name)
-        line = Line2D([], [], color=style.BLACK, linewidth=0.9, label="frontier")
-        pale = Line2D(
-            [], [], linestyle="", marker="o", color=GREY, label="dominated, or within chance"
-        )
-        look.legend_above(figure, [line, pale])
+        look.legend_above(figure, _front_key(order), columns=6)
         yield f"{stem}_{number}", figure
+
+
+def _front_key(order: Sequence[str]) -> list[Artist]:
+    handles: list[Artist] = [
+        _marker(look.colour(place), policy, look.colour(place))
+        for place, policy in enumerate(order[:COLOURED])
+    ]
+    if len(order) > COLOURED:
+        handles.append(_marker(GREY, f"{len(order) - COLOURED} others", GREY))
+    handles.append(Line2D([], [], color=style.BLACK, linewidth=0.9, label="frontier"))
+    handles.append(_marker(style.BLACK, "saturated in some seeds", "white"))
+    return handles
 
 
 def _front_panel(panel: Axes, front: Front, order: Sequence[str]) -> None:
     best = [front.spot(policy) for policy in front.best]
-    for spot in front.spots:
-        on_front = spot.policy in front.best
+    for spot in reversed(front.spots):
         place = order.index(spot.policy)
+        on_front = spot.policy in front.best
         colour = look.colour(place) if place < COLOURED else style.BLACK if on_front else GREY
-        alpha = 1.0 if on_front else 0.55
-        panel.plot([spot.cost], [spot.latency_s], "o", color=colour, markersize=5, alpha=alpha)
+        fill = "white" if spot.policy in front.partly else colour
+        (dot,) = panel.plot([spot.cost], [spot.latency_s], "o", color=colour)
+        dot.set(markerfacecolor=fill, markersize=5.5 if on_front else 4)
     x, y = _stairs(best)
     panel.plot(x, y, color=style.BLACK, linewidth=0.9, zorder=1)
-    if _spread([spot.latency_s for spot in front.spots]) > 10:
-        panel.set_yscale("log")
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    if _spread([spot.cost for spot in front.spots]) > 10:
-        panel.set_xscale("log")
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    _scaled(panel.set_xscale, panel.xaxis, [spot.cost for spot in front.spots])
+    _scaled(panel.set_yscale, panel.yaxis, [spot.latency_s for spot in front.spots])
     panel.margins(0.12)
-    _named(panel, best if len(best) > 1 or len(front.spots) > COLOURED else list(front.spots))
+    _named(panel, [spot for spot in best if order.index(spot.policy) >= COLOURED])
+
+
+def _scaled(set_scale: Callable[[str], None], axis: Axis, values: Sequence[float]) -> None:
+    """Logarithmic where values spread over a decade, with ticks that read as numbers."""
+    if _spread(values) > 10:
+        set_scale("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -171,12 +198,12 @@ def _stairs(best: Sequence[Spot]) -> tuple[list[float], list[float]]:
 
 
 def _named(panel: Axes, spots: Sequence[Spot]) -> None:
-    """Names right of their points, spread over the height where points are close."""
-    for spot in spots[:FRONT_NAMES]:
+    """Names beside their points, above and below in turn."""
+    for place, spot in enumerate(spots[:FRONT_NAMES]):
         panel.annotate(
             spot.policy,
             (spot.cost, spot.latency_s),
-            xytext=(5, 4),
+            xytext=(5, -9 if place % 2 else 3),
             textcoords="offset points",
             fontsize=style.FONT - 3,
         )
@@ -198,7 +225,8 @@ def heat(contests: Sequence[Contest], order: Sequence[str]) -> Figure | None:
         for column, contest in enumerate(contests):
             _cell_text(panel, contest, policy, (column, row), shares[row, column])
     measure = contests[0].measure
-    style.label(panel, "", "", f"{measure.label}{f' ({measure.unit})' if measure.unit else ''}")
+    unit = f" ({measure.unit})" if measure.unit else ""
+    style.label(panel, "", "", f"{measure.label}{unit}   {MARKS}")
     return figure
 
 
@@ -230,6 +258,6 @@ def _cell_text(
     else:
         scale = 100.0 if contest.measure.percent else 1.0
         mark = "*" if policy == contest.best else "=" if policy in contest.tied else ""
-        text = f"{compact(own.mean.estimate * scale)}{mark}{'' if own.settled else '†'}"
+        text = f"{compact(own.mean.estimate * scale)}{mark}{'†' if own.note else ''}"
     colour = "white" if share > 0.7 else style.BLACK
     panel.text(*at, text, ha="center", va="center", fontsize=style.FONT - 3, color=colour)

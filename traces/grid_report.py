@@ -3,23 +3,24 @@
 Who wins where comes first; what dozens of policies gave in each cell is there, folded away.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from matplotlib.figure import Figure
 
 from traces.comparison import Measure
 from traces.contest import Contest, contests_of
 from traces.grid import (
     ATTAINMENT,
     GPU_S,
-    OTHERS,
     PRICE,
     TTFT_P50,
     TTFT_P99,
     GridRuns,
-    measures_shown,
+    contested,
+    others,
     unsettled,
 )
 from traces.grid_findings import care_taken, caveats, domination, everywhere, winner
@@ -42,10 +43,9 @@ class GridFacts:
 
     def __init__(self, runs: GridRuns) -> None:
         self.runs = runs
-        self.measures = measures_shown(runs)
+        self.measures = contested(runs)
         self.contests = {m.path: contests_of(runs, m) for m in self.measures}
-        others = measures_shown(runs, OTHERS)
-        self.others = {m.path: contests_of(runs, m, tested=False) for m in others}
+        self.others = {m.path: contests_of(runs, m, tested=False) for m in others(runs)}
         first = next(iter(self.contests.values()), [])
         self.ranked = ranking(first, runs.study.groups)
         self.order = [own.policy for own in self.ranked]
@@ -99,17 +99,20 @@ def contest_data(contest: Contest) -> dict[str, Any]:
 
 
 def _save_plots(facts: GridFacts, directory: Path) -> dict[str, Path]:
-    figures = list(
-        attainment_over_load(facts.runs, facts.contests.get(ATTAINMENT.path, ()), facts.order)
-    )
+    return {name: save_both(figure, directory / f"{name}.png") for name, figure in _figures(facts)}
+
+
+def _figures(facts: GridFacts) -> Iterator[tuple[str, Figure]]:
+    """One at a time: a picture of many policies takes memory."""
+    attainments = facts.contests.get(ATTAINMENT.path, ())
+    yield from attainment_over_load(facts.runs, attainments, facts.order)
     for latency in (TTFT_P50, TTFT_P99):
         fronts = facts.fronts(latency)
-        figures += cost_against_latency(fronts, facts.cost, latency, facts.order)
+        yield from cost_against_latency(fronts, facts.cost, latency, facts.order)
     for path, contests in facts.contests.items():
         found = heat(contests, facts.order)
         if found is not None:
-            figures.append((f"who_wins_{path.rpartition('.')[0]}_{path.rpartition('.')[2]}", found))
-    return {name: save_both(own, directory / f"{name}.png") for name, own in figures}
+            yield f"who_wins_{path.replace('.', '_')}", found
 
 
 def html(facts: GridFacts, plots: Mapping[str, Path]) -> str:

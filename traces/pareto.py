@@ -23,7 +23,8 @@ class Spot:
 @dataclass(frozen=True, slots=True)
 class Front:
     """One cell. `best` are on the frontier, by rising cost; `dominated` says by whom, `surely` only
-    where both differences are real. `unsettled` have no latency, by name why."""
+    where both differences are real. `unsettled` have no latency, by name why; `partly` were
+    saturated in some seeds."""
 
     cell: str
     spots: tuple[Spot, ...]
@@ -31,6 +32,7 @@ class Front:
     dominated: dict[str, str]
     surely: dict[str, str]
     unsettled: dict[str, str]
+    partly: frozenset[str]
 
     def spot(self, policy: str) -> Spot:
         return next(own for own in self.spots if own.policy == policy)
@@ -57,6 +59,7 @@ def front_of(cost: Contest, latency: Contest) -> Front:
         dominated=_by_fastest(above),
         surely=_by_fastest(surely),
         unsettled={own.policy: own.note for own in latency.standings if own.mean is None},
+        partly=frozenset(own.policy for own in latency.standings if own.mean and own.note),
     )
 
 
