@@ -65,12 +65,12 @@ def quantile(values: list[float], q: float) -> float:
 class QueueLookahead:
     """The fewest replicas with which a simulated queue's `quantile` wait is at most `wait_s`.
 
-    Every `every_s` each model's queue is played forward until a replica ordered now would have
-    loaded, and two service times more: Poisson arrivals at the believed rate (its own mean over a
-    minute), exponential services of the believed mean. The same draws for every number of replicas
-    tried (0 more, 1 more, ... to `most_more`), and a wait that `most_more` would not shorten is not
-    held against fewer. One fewer if the objective holds without one too; the last one goes when
-    less than `rare` arrivals are expected during a load.
+    Every `every_s` each model's queue is played forward `rounds` times until a replica ordered now
+    would have loaded, and two service times more: Poisson arrivals at the believed rate (its own
+    mean over a minute), exponential services of the believed mean. The same draws for every number
+    of replicas tried (0 more, 1 more, ... to `most_more`), and a wait that `most_more` would not
+    shorten is not held against fewer. One fewer if half the wait is kept to without one; the last
+    one goes when less than `rare` arrivals are expected during a load.
     """
 
     source: ClassVar[str] = "hotbed's own; the idea of planning for the wait after t_load"
@@ -81,6 +81,7 @@ class QueueLookahead:
     every_s: Positive = 2.0
     most_more: Annotated[int, Meta(ge=1)] = 8
     most_requests: Annotated[int, Meta(ge=1)] = 200
+    rounds: Annotated[int, Meta(ge=1)] = 4
     rare: Annotated[float, Meta(ge=0)] = 0.01
     _targets: dict[ModelId, int] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -122,11 +123,12 @@ class QueueLookahead:
             return 0 if idle and queue.rate_per_s * queue.load_s < self.rare else have
         if left * queue.slots < queue.running + queue.waiting:
             return have
-        return left if self._wait_s(queue, left, 0, seed) <= self.wait_s else have
+        return left if self._wait_s(queue, left, 0, seed) <= self.wait_s / 2.0 else have
 
     def _wait_s(self, queue: Queue, have: int, more: int, seed: int) -> float:
-        waits = waits_s(queue, have, more, self.most_requests, random.Random(seed))
-        return quantile(waits, self.quantile)
+        rng = random.Random(seed)
+        rounds = (waits_s(queue, have, more, self.most_requests, rng) for _ in range(self.rounds))
+        return quantile([wait for waits in rounds for wait in waits], self.quantile)
 
     def wanted(self, model: ModelId, view: View) -> int:
         return at_least_for_queue(self._targets.get(model, 0), model, view)

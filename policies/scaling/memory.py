@@ -26,8 +26,9 @@ class FreenessScaling:
     """One more below `least` mean freeness of a model's instances, one fewer above `most`.
 
     Freeness of an instance: (free KV blocks - blocks of its share of the queue) / requests, here
-    decode steps that are left per request; capped at `idle` for one without requests. One step
-    every `every_s`. A queue without instances starts one at once.
+    decode steps that are left per request; capped at `idle` for one without requests, and 0 for one
+    that has no slot for who waits. One step every `every_s`, down to `fewest` once there is one. A
+    queue without instances starts one at once.
     """
 
     source: ClassVar[str] = "Llumnix, OSDI'24, section 4.4; llumnix/scaling_policy.py, Arguments.md"
@@ -38,6 +39,7 @@ class FreenessScaling:
     least: Annotated[float, Meta(ge=0)] = 10.0
     most: Annotated[float, Meta(gt=0)] = 60.0
     every_s: Positive = 10.0
+    fewest: Annotated[int, Meta(ge=0)] = 1
     idle: Positive = 1000.0
     _targets: dict[ModelId, int] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -50,13 +52,17 @@ class FreenessScaling:
                 self._targets[spec.id] = have
                 continue
             mean = sum(self._freenesses(spec, view)) / ready
-            self._targets[spec.id] = have + (mean < self.least) - (mean > self.most)
+            step = (mean < self.least) - (mean > self.most and have > self.fewest)
+            self._targets[spec.id] = have + step
 
     def _freenesses(self, spec: ModelSpec, view: View) -> list[float]:
         ready = list(view.ready(spec.id))
         waiting_tokens = view.queued(spec.id) * mean_prompt(spec.id, view) / len(ready)
         found = []
         for instance in ready:
+            if view.queued(spec.id) and instance.load >= instance.slots:
+                found.append(0.0)
+                continue
             free_tokens = view.kv_tokens(instance) - view.context_tokens(instance) - waiting_tokens
             free = free_tokens / BLOCK_TOKENS / max(1, instance.load)
             found.append(min(free, self.idle) if instance.load else self.idle)
@@ -71,9 +77,9 @@ class BlitzBounds:
     """Keep the share of KV in use between two bounds; jump up to the middle, step down by one.
 
     lo = ceil(tokens / (upper * capacity of one)), hi = ceil(tokens / (lower * capacity of one)),
-    tokens being those that run and those that wait for a first instance's worth. With fewer than lo
-    replicas: add (lo + hi + 1) // 2 - r. With more than hi: remove one. Never below 1 while
-    anybody runs or waits.
+    tokens being those that run and the prompts that wait; the capacity is the KV cache's, or what
+    all slots take of it at the mean length if that is less. With fewer than lo replicas: as many as
+    (lo + hi + 1) // 2. With more than hi: one fewer. Never below 1 while anybody runs or waits.
     """
 
     source: ClassVar[str] = "BlitzScale, OSDI'25; planner.rs generate_scale_target (exec_blitz.md)"
@@ -99,12 +105,15 @@ class BlitzBounds:
         ready = list(view.ready(spec.id))
         if not ready:
             return have
-        capacity = view.kv_tokens(ready[0])
         tokens = sum(view.context_tokens(i) for i in ready)
+        running = sum(len(i.running) for i in ready)
+        capacity = view.kv_tokens(ready[0])
+        if running:
+            capacity = min(capacity, spec.max_sequences * tokens / running)
         tokens += view.queued(spec.id) * mean_prompt(spec.id, view)
         lo, hi = (max(1, ceil(tokens / (bound * capacity))) for bound in (self.upper, self.lower))
         if have < lo:
-            return have + (lo + hi + 1) // 2 - have
+            return (lo + hi + 1) // 2
         return have - 1 if have > hi or (have == 1 and not tokens) else have
 
     def wanted(self, model: ModelId, view: View) -> int:
