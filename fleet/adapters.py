@@ -8,6 +8,7 @@ from fleet.domain import AdapterId, InstanceId, Place
 from fleet.holders import Instance
 from fleet.plans import UNNUMBERED, Plan, Step, Steps
 from fleet.policy import Policy
+from fleet.pools import Entry
 from fleet.state import State
 from fleet.view import View
 
@@ -51,6 +52,19 @@ class Adapters:
     def attaching(self, instance: Instance) -> bool:
         """Whether an adapter is on its way to it: somebody waits for that, so it is not idle."""
         return instance.id in self._into
+
+    def came(self, instance: Instance, adapter: AdapterId, attach_s: float) -> None:
+        """It is attached: a use like any other for the retention policy."""
+        self._used(instance, instance.adapters.entries[adapter], attach_s)
+
+    def use(self, instance: Instance, adapter: AdapterId) -> None:
+        """A request that needs it is sent there."""
+        entry = instance.adapters.entries[adapter]
+        self._used(instance, entry, entry.cost_s)
+
+    def _used(self, instance: Instance, entry: Entry, cost_s: float) -> None:
+        instance.adapters.touch(entry, self.state.now, cost_s)
+        self.policy.retention.used(instance.adapters, entry, self.view)
 
     def begun(self, command: AttachAdapter) -> None:
         count(self.under_way, command.adapter, 1)

@@ -128,9 +128,8 @@ class Reports:
         if opened is None or not isinstance(opened.command, AttachAdapter):
             return
         instance = self.state.instances[event.instance]
-        entry = instance.adapters.entries[event.adapter]
-        entry.stay = Stay.HERE
-        instance.adapters.touch(entry, event.at, event.load_s)
+        instance.adapters.entries[event.adapter].stay = Stay.HERE
+        self.execution.adapters.came(instance, event.adapter, event.load_s)
         self.execution.adapters.ended(opened.command)
         self.execution.adapters.backoff.succeeded(event.adapter)
         self.orders.serve[instance.model.id] = None

@@ -120,6 +120,8 @@ class Requests:
         flight.attempts += 1
         flight.dispatched_at = self.state.now
         self.moves.enter(flight, instance)
+        if flight.request.adapter is not None:
+            self.adapters.use(instance, flight.request.adapter)
         orders = self.orders
         number = flight.command = orders.number()
         dispatch = Dispatch(number, flight.request.id, instance.id)

@@ -1,10 +1,11 @@
 """How an adapter gets a slot of an instance, and when it is not even tried."""
 
 from fleet.commands import AttachAdapter, DetachAdapter, Dispatch, StartInstance
-from fleet.domain import InstanceId
+from fleet.domain import ArtifactId, InstanceId
 from tests.machines.driver import HandDriver
 from tests.machines.fleets import ADAPTERS, MODELS, setup
 from tests.machines.plain import plain
+from tests.policies.bench import Bench, adapter, model, node
 
 PART = 2
 FIRST, SECOND = ADAPTERS[0].id, ADAPTERS[1].id
@@ -77,3 +78,18 @@ def test_an_instance_is_attaching_until_the_adapter_has_come_or_failed() -> None
     driver.succeed(attach)
     assert not adapters.attaching(instance)
     assert not adapters.under_way
+
+
+def test_a_dispatch_is_a_use_of_the_adapter_it_needs() -> None:
+    """Else the slot used longest ago would be the one attached longest ago."""
+    bench = Bench([node(0)], [model(0, slots=4, adapters=2)], adapters=[adapter(20), adapter(21)])
+    bench.aim.at = bench.run(0, 0)
+    for number in (20, 21):
+        bench.finish(bench.at(bench.state.now + 1.0).ask(0, adapter=number))
+    assert bench.aim.at is not None
+    pool = bench.aim.at.adapters
+    assert [int(a) for a in pool.entries] == [20, 21]
+    bench.at(10.0).ask(0, adapter=20)
+    assert [int(a) for a in pool.entries] == [21, 20]
+    used = pool.entries[ArtifactId(20)]
+    assert (used.uses, used.used_at, used.cost_s) == (3, 10.0, 0.1)  # it came, two were sent
