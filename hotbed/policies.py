@@ -29,6 +29,11 @@ class Entry(msgspec.Struct, frozen=True):
     summary: str
     text: str
     parameters: tuple[Parameter, ...]
+    source: str = ""  # who published or released it
+    departs: str = ""  # where it differs from that
+    waives: tuple[str, ...] = ()  # promises of liveness that it does not make
+    oracle: bool = False  # it is told the future: a bound, not a policy
+    answers: dict[str, Any] = {}  # of a recipe: who answers each question, parameters filled in
 
 
 def policies(
@@ -50,9 +55,7 @@ def policies(
         _print_table(found)
     else:
         for entry in found:
-            typer.echo(f"{entry.question}.{entry.name}\n\n{entry.text}\n")
-            for parameter in entry.parameters:
-                typer.echo(f"  {parameter}  ({parameter.type})")
+            _print_entry(entry)
 
 
 def entries() -> Iterator[Entry]:
@@ -80,7 +83,27 @@ def named(name: str) -> list[Entry]:
 def _entry(question: str, name: str, made_by: Callable[..., Any]) -> Entry:
     text = inspect.getdoc(made_by) or ""
     given = inspect.signature(made_by).parameters.values()
-    return Entry(question, name, text.split("\n")[0], text, tuple(map(_parameter, given)))
+    entry = Entry(question, name, text.split("\n")[0], text, tuple(map(_parameter, given)))
+    return _with_answers(entry) if question == RECIPE else _with_source(entry, made_by)
+
+
+def _with_source(entry: Entry, cls: Callable[..., Any]) -> Entry:
+    return msgspec.structs.replace(
+        entry,
+        source=getattr(cls, "source", ""),
+        departs=getattr(cls, "departs", ""),
+        waives=tuple(str(waiver) for waiver in getattr(cls, "waives", ())),
+        oracle=hasattr(cls, "reveal"),
+    )
+
+
+def _with_answers(entry: Entry) -> Entry:
+    """What the whole system is made of. A recipe with a parameter that has no default says none."""
+    from policies.catalog import resolve
+
+    if any(parameter.default is None for parameter in entry.parameters):
+        return entry
+    return msgspec.structs.replace(entry, answers=resolve(entry.name))
 
 
 def _parameter(parameter: inspect.Parameter) -> Parameter:
@@ -127,3 +150,36 @@ def _print_table(found: list[Entry]) -> None:
         parameters = ", ".join(map(str, entry.parameters))
         table.add_row(question, entry.name, entry.summary, parameters)
     console().print(table)
+
+
+def _print_entry(entry: Entry) -> None:
+    """All that there is to say of one policy."""
+    oracle = "  (oracle: told the future, a bound and not a policy)" if entry.oracle else ""
+    typer.echo(f"{entry.question}.{entry.name}{oracle}\n\n{entry.text}\n")
+    told = {
+        "source": entry.source,
+        "departs": entry.departs,
+        "does not promise": ", ".join(entry.waives),
+    }
+    for what, text in told.items():
+        if text:
+            typer.echo(f"{what}: {text}")
+    if entry.parameters:
+        typer.echo("parameters:")
+    for parameter in entry.parameters:
+        typer.echo(f"  {parameter}  ({parameter.type})")
+    if entry.answers:
+        typer.echo("answers:")
+    for question, answer in entry.answers.items():
+        typer.echo(f"  {question:16} {_spelled(answer)}")
+    typer.echo()
+
+
+def _spelled(answer: Any) -> str:
+    """An answer as name(parameter=value, ...)."""
+    if isinstance(answer, list):
+        return ", ".join(map(_spelled, answer)) or "none"
+    if not isinstance(answer, dict):
+        return str(answer)
+    inside = ", ".join(f"{k}={_spelled(v)}" for k, v in answer.items() if k != "name")
+    return f"{answer['name']}({inside})" if inside else str(answer["name"])

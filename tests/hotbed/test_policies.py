@@ -48,3 +48,12 @@ def test_an_unknown_name_is_refused_with_the_near_miss() -> None:
 
 def _is_number(default: str) -> bool:
     return default.replace(".", "", 1).isdigit()
+
+
+def test_a_policy_says_where_it_comes_from_and_a_recipe_what_it_is_made_of() -> None:
+    kpa = hotbed("policies", "scaling.kpa").stdout
+    assert "source: Knative" in kpa
+    assert "panic_threshold=2.0  (float, > 0)" in kpa
+    recipe = hotbed("policies", "recipe.serverlessllm").stdout
+    assert "room             cheapest(rooms=evict_idle, migrate(by=tokens))" in recipe
+    assert "does not promise: keeps_forever" in hotbed("policies", "keep_alive.forever").stdout
