@@ -4,6 +4,7 @@ from importlib import import_module
 
 import typer
 
+from hotbed.capacity import capacity
 from hotbed.compare import compare
 from hotbed.diff import diff
 from hotbed.policies import policies
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(simulate)
 app.command()(compare)
+app.command()(capacity)
 app.command()(rerun)
 app.command()(diff)
 app.command()(policies)

@@ -123,7 +123,9 @@ def unsettled(points: Sequence[Point]) -> str:
     saturated = [point for point in points if point.saturated]
     if 2 * len(saturated) <= len(points):
         return ""
-    return f"{_count(saturated, points)}; seed {saturated[0].seed}: {_reason(saturated[0])}"
+    return (
+        f"{_count(saturated, points)}; seed {saturated[0].seed}: {reason_of(saturated[0].in_words)}"
+    )
 
 
 def partly(points: Sequence[Point]) -> str:
@@ -138,10 +140,10 @@ def _count(saturated: Sequence[Point], points: Sequence[Point]) -> str:
     return f"saturated in {len(saturated)} of {len(points)} seeds"
 
 
-def _reason(point: Point) -> str:
-    """ "the queue grew by 3.1 requests/s to the end" of the run's own words."""
-    _, _, words = point.in_words.partition(": ")
-    return words.partition(";")[0] or point.in_words
+def reason_of(in_words: str) -> str:
+    """ "the queue grew by 3.1 requests/s to the end" of all that a run says of its saturation."""
+    _, _, words = in_words.partition(": ")
+    return words.partition(";")[0] or in_words
 
 
 def contested(runs: GridRuns) -> list[Measure]:

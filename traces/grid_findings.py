@@ -101,8 +101,8 @@ def care_taken(contests: Sequence[Contest], measures: int) -> str:
         "A policy is worse for real where the paired t test has p < 0.05 after the correction of "
         f"{CORRECTION} for all {tests:,} pairs of policies in all cells, for each of {measures} "
         "measures by itself, and the 95 % bootstrap interval of its paired difference from the "
-        "best excludes 0. So of the differences called real at most about 1 in 20 are chance. All else "
-        "is a tie."
+        "best excludes 0. So of the differences called real at most about 1 in 20 are chance. All "
+        "else is a tie."
     )
 
 
