@@ -7,7 +7,7 @@ learned from events.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import ClassVar, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -74,9 +74,24 @@ class SlowestHop:
 
     ServerlessLLM (OSDI'24, section 5.1): q is the time until the node's pending loads end, n the
     bytes of a GPU's part and b the slowest hop from the closest tier that holds the model.
+
+    The variant "code" is what was released: no start-up, the whole checkpoint over one PCIe link
+    of 25 GB/s where DRAM holds it, else over the SSD; a node without a copy comes after all others.
     """
 
+    source: ClassVar[str] = (
+        "ServerlessLLM, OSDI'24, section 5.1; code: sllm/schedulers/storage_aware_scheduler.py"
+    )
+    departs: ClassVar[str] = (
+        "The code leaves a node without a copy out, here it is ranked last; the code lets a load "
+        "from DRAM pass the node's queue, here every load waits for it."
+    )
+
+    variant: Literal["paper", "code"] = "paper"
+
     def load_s(self, load: Load, node: NodeSpec, belief: Belief) -> float:
+        if self.variant == "code":
+            return _released_s(load, node)
         return belief.startup_s + transfer_s(load.nbytes, node, load.source, load.gpus)
 
     def attach_s(self, adapter: AdapterSpec, node: NodeSpec, source: Tier, belief: Belief) -> float:
@@ -90,6 +105,16 @@ class SlowestHop:
 
 
 SLOWEST_HOP = SlowestHop()
+RELEASED_PCIE_BYTES_PER_S: Final = 25e9
+#: Longer than any load, and finite: what the released rule believes of a node without a copy.
+NOT_HERE_S: Final = 3600.0
+
+
+def _released_s(load: Load, node: NodeSpec) -> float:
+    if load.source >= Tier.DRAM:
+        return load.nbytes / RELEASED_PCIE_BYTES_PER_S
+    disk_s = load.nbytes / node.links.ssd_bytes_per_s
+    return disk_s if load.source is Tier.SSD else NOT_HERE_S + disk_s
 
 
 class Pace:

@@ -9,6 +9,7 @@ from fleet.estimates import Estimation, SlowestHop
 from fleet.policy import Policy
 from policies import recipes
 from policies.admission import gates
+from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import idle_time
 from policies.ordering import arrival
 from policies.placement import anywhere, earliest
@@ -68,7 +69,13 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "load_time": idle_time.LoadTimeKeepAlive,
             "forever": idle_time.KeepForever,
         },
-        "estimation": {"slowest_hop": SlowestHop},
+        "estimation": {
+            "slowest_hop": SlowestHop,
+            "pipelined": pipelined.Pipelined,
+            "phases": phases.LearnedPhases,
+            "bandwidth_share": bandwidth_share.BandwidthShare,
+            "rank_linear": rank_linear.RankLinear,
+        },
         "upkeep": {"prefetch_popular": prefetch.PrefetchPopular},
     }
 )
