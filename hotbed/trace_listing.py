@@ -7,24 +7,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from traces.formats import jobs
 from traces.formats.content import Content
 from traces.formats.detect import DEFAULT_MODEL, Format, detect, minutes_of, read_content
 from traces.schema import TraceError
 
 ENDINGS = (".parquet", ".csv", ".jsonl", ".json")
 PACKINGS = (".gz", ".zst")
+REQUESTS = "requests"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One trace; `span_s` ends with the last arrival. Functions count as models."""
+    """One trace of `count` requests or other things; `span_s` ends with the last of them.
+
+    Functions count as models.
+    """
 
     file: str
     format: str
-    requests: int
+    count: int
+    holds: str
     span_s: float
-    models: int
-    adapters: int
+    models: int = 0
+    adapters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +54,20 @@ def scan(folder: Path) -> Iterator[Found | Refused]:
 
 
 def examine(path: Path, shown: Path) -> Found:
-    """Raises TraceError where the file is no request trace."""
+    """Raises TraceError where the file is no trace."""
     content = Content.of(path)
     file_format = detect(content)
     if file_format in (Format.AZURE_FUNCTIONS, Format.FUNCTION_MINUTES):
         minutes = minutes_of(content, file_format)
-        span_s = minutes.minutes * 60.0
-        functions = len(minutes.functions)
-        return Found(str(shown), file_format, minutes.invocations, span_s, functions, 0)
+        span_s, functions = minutes.minutes * 60.0, len(minutes.functions)
+        return Found(str(shown), file_format, minutes.invocations, REQUESTS, span_s, functions)
+    if file_format == Format.JOBS:
+        read = jobs.read(content)
+        return Found(str(shown), file_format, len(read), "jobs", read.span_s)
     workload = read_content(content, file_format, DEFAULT_MODEL, 0)
-    return Found(
-        str(shown),
-        file_format,
-        len(workload),
-        workload.duration_s,
-        len(workload.models()),
-        len(workload.adapters()),
-    )
+    size, span_s = len(workload), workload.duration_s
+    models, adapters = len(workload.models()), len(workload.adapters())
+    return Found(str(shown), file_format, size, REQUESTS, span_s, models, adapters)
 
 
 def _ending(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""`hotbed traces`: list, describe, convert and synthesise request traces.
+"""`hotbed traces`: list, describe, convert and synthesise traces of requests and of training jobs.
 
 It knows words, tables and exit codes. Formats, statistics and laws are known in `traces`.
 """
@@ -17,21 +17,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from hotbed import trace_recipes
-from hotbed.trace_listing import Found, Refused, scan
+from hotbed.trace_cuts import Cuts
+from hotbed.trace_listing import REQUESTS, Found, Refused, scan
 from hotbed.trace_recipes import SynthOptions
-from traces.formats import mooncake, normalised
+from traces.formats import jobs, mooncake, normalised
 from traces.formats.column_map import ColumnMap
 from traces.formats.detect import (
     DEFAULT_MODEL,
     Format,
     read_function_minutes,
-    read_workload,
+    read_trace,
 )
+from traces.jobs import Jobs
 from traces.recipe import RECIPES
 from traces.schema import TraceError
 from traces.synth import synthesise
 from traces.workload import Workload
 
+Trace = Workload | Jobs
 Writer = Callable[[Workload, Path], None]
 
 BAD_INPUT = 2
@@ -42,7 +45,7 @@ WRITERS: dict[Format, Writer] = {
 ENDINGS: dict[str, Format] = {".parquet": Format.NORMALISED, ".jsonl": Format.MOONCAKE}
 
 app = typer.Typer(
-    help="Request traces: list, describe, convert, synthesise.",
+    help="Traces of requests and of training jobs: list, describe, convert, synthesise, fetch.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -112,7 +115,7 @@ def list_traces(
         for item in refused:
             console.print(f"not read: {escape(item.reason)}", soft_wrap=True, highlight=False)
     elif refused:
-        console.print(f"{len(refused)} other files are no request traces (--all says why).")
+        console.print(f"{len(refused)} other files are no traces (--all says why).")
 
 
 @app.command()
@@ -128,21 +131,30 @@ def describe(
 ) -> None:
     """Say what a trace holds: arrivals, popularity, lengths, burstiness, and the columns used.
 
-    Example: hotbed traces describe trace.jsonl.zst --plots out/
+    Training jobs are described by their sizes and durations. Example:
+    hotbed traces describe trace.jsonl.zst --plots out/
     """
+    from traces.describe import Description
     from traces.describe import describe as describe_workload
+    from traces.describe_jobs import JobsDescription, describe_jobs, render_jobs
     from traces.describe_plots import plot
     from traces.describe_table import render
 
+    seen: Description | JobsDescription
     with one_line_errors():
-        workload = _read(file, from_format, column_map, model, seed=0)
-        description = describe_workload(workload)
-        paths = [str(path) for path in plot(workload, plots)] if plots is not None else []
+        trace = _read(file, from_format, column_map, model, seed=0)
+        if isinstance(trace, Jobs):
+            if plots is not None:
+                raise TraceError(f"{file}: a trace of training jobs: it has tables, but no plots")
+            seen, paths = describe_jobs(trace), []
+        else:
+            seen = describe_workload(trace)
+            paths = [str(path) for path in plot(trace, plots)] if plots is not None else []
     if as_json:
-        _print_json({"file": str(file), "description": description, "plots": paths})
+        _print_json({"file": str(file), "description": seen, "plots": paths})
         return
     console = Console()
-    console.print(render(description))
+    console.print(render_jobs(seen) if isinstance(seen, JobsDescription) else render(seen))
     for path in paths:
         console.print(path, soft_wrap=True, highlight=False)
 
@@ -159,15 +171,28 @@ def convert(  # noqa: PLR0913 - the options of one command line
     from_format: FormatOption = None,
     column_map: MapOption = None,
     model: ModelOption = DEFAULT_MODEL,
+    sessions_per_s: Annotated[
+        float | None,
+        typer.Option(help="Draw when sessions begin, so many a second (no common clock)."),
+    ] = None,
     start_s: Annotated[float, typer.Option(help="Leave out what arrives before.")] = 0.0,
     duration_s: Annotated[float, typer.Option(help="Keep so many seconds.")] = math.inf,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="Keep jobs that so many GPUs can run.")
+    ] = None,
     jitter_seed: Annotated[
         int | None, typer.Option(min=0, help="Spread rounded stamps within their step.")
     ] = None,
     compress: Annotated[float, typer.Option(help="Arrive so many times faster.")] = 1.0,
+    load: Annotated[
+        float | None, typer.Option(help="Submit jobs to fill this share of --gpus.")
+    ] = None,
     lengths: Annotated[
         str | None,
         typer.Option(help="Draw missing token counts: gsm8k+sharegpt, or FILE.csv:PROMPT:OUTPUT."),
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(min=2, help="Cut what has more tokens than a context.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Keep the first so many.")] = None,
     seed: SeedOption = 0,
@@ -175,24 +200,27 @@ def convert(  # noqa: PLR0913 - the options of one command line
 ) -> None:
     """Read a trace, cut and scale it in the order of the options, and write it.
 
-    Times of --start-s and --duration-s are the source's. Example:
-    hotbed traces convert requests.csv out.parquet --map arrival_ms=ts,prompt_tokens=in
+    Times of --start-s and --duration-s are the source's. Training jobs are written as .parquet.
+    Example: hotbed traces convert requests.csv out.parquet --map arrival_ms=ts,prompt_tokens=in
     """
+    cuts = Cuts(
+        sessions_per_s=sessions_per_s,
+        start_s=start_s,
+        duration_s=duration_s,
+        gpus=gpus,
+        jitter_seed=jitter_seed,
+        compress=compress,
+        load=load,
+        lengths=lengths,
+        context=context,
+        limit=limit,
+        seed=seed,
+    )
     with one_line_errors():
         writer = _writer(target, to_format)
-        workload = _read(source, from_format, column_map, model, seed)
-        if start_s or duration_s < math.inf:
-            workload = workload.between(start_s, duration_s)
-        if jitter_seed is not None:
-            workload = workload.jitter(jitter_seed)
-        if compress != 1.0:
-            workload = workload.compress(compress)
-        if lengths is not None:
-            workload = workload.with_lengths(trace_recipes.sample_of(lengths, seed), seed)
-        if limit is not None:
-            workload = workload.limit(limit)
-        _write(writer, workload, target)
-    _say_written(target, workload, as_json)
+        trace = cuts.of(_read(source, from_format, column_map, model, seed))
+        _write(writer, trace, target)
+    _say_written(target, trace, as_json)
 
 
 @app.command()
@@ -233,8 +261,8 @@ def synth(  # noqa: PLR0913 - the options of one command line
 
 def _read(
     file: Path, from_format: str | None, column_map: str | None, model: str, seed: int
-) -> Workload:
-    return read_workload(
+) -> Trace:
+    return read_trace(
         file,
         file_format=Format.named(from_format) if from_format else None,
         columns=ColumnMap.parse(column_map) if column_map else None,
@@ -253,11 +281,16 @@ def _writer(target: Path, to_format: str | None) -> Writer:
     return WRITERS[file_format]
 
 
-def _write(writer: Writer, workload: Workload, target: Path) -> None:
+def _write(writer: Writer, trace: Trace, target: Path) -> None:
     """Whole or not at all: a file that cannot be finished leaves what was there before."""
     part = target.with_name(f"{target.name}.part")
+    if isinstance(trace, Jobs) and writer is not normalised.write:
+        raise TraceError(f"{target}: training jobs are written as .parquet: expected that ending")
     try:
-        writer(workload, part)
+        if isinstance(trace, Jobs):
+            jobs.write(trace, part)
+        else:
+            writer(trace, part)
         part.replace(target)
     except OSError as error:
         raise TraceError(f"{target}: cannot be written: {error.strerror or error}") from None
@@ -265,22 +298,29 @@ def _write(writer: Writer, workload: Workload, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _say_written(target: Path, workload: Workload, as_json: bool) -> None:
-    counts = {
-        "requests": len(workload),
-        "models": len(workload.models()),
-        "adapters": len(workload.adapters()),
-        "tenants": len(workload.tenants()),
-    }
+def _say_written(target: Path, trace: Trace, as_json: bool) -> None:
+    counts, span_s = _counts(trace)
     if as_json:
-        span_s = workload.duration_s
-        _print_json({"file": str(target), "span_s": span_s, **counts, "meta": workload.meta})
+        _print_json({"file": str(target), "span_s": span_s, **counts, "meta": trace.meta})
         return
     console = Console()
-    console.print(_facts(f"{target} written", {"span": span_text(workload.duration_s), **counts}))
-    if workload.meta.synthetic_fields:
-        fields = ", ".join(workload.meta.synthetic_fields)
+    console.print(_facts(f"{target} written", {"span": span_text(span_s), **counts}))
+    if trace.meta.synthetic_fields:
+        fields = ", ".join(trace.meta.synthetic_fields)
         console.print(f"synthetic: {fields}", soft_wrap=True, highlight=False)
+
+
+def _counts(trace: Trace) -> tuple[dict[str, int], float]:
+    """What was written, and its span in seconds."""
+    if isinstance(trace, Jobs):
+        return {"jobs": len(trace), "gpu_hours": round(trace.gpu_s.sum() / 3600)}, trace.span_s
+    counts = {
+        "requests": len(trace),
+        "models": len(trace.models()),
+        "adapters": len(trace.adapters()),
+        "tenants": len(trace.tenants()),
+    }
+    return counts, trace.duration_s
 
 
 def _listing(found: list[Found]) -> Table:
@@ -290,8 +330,9 @@ def _listing(found: list[Found]) -> Table:
     for name in ("requests", "span", "models", "adapters"):
         table.add_column(name, justify="right")
     for item in found:
-        numbers = (f"{item.requests:,}", span_text(item.span_s), f"{item.models:,}")
-        table.add_row(escape(item.file), item.format, *numbers, f"{item.adapters:,}")
+        holds = f"{item.count:,}" + ("" if item.holds == REQUESTS else f" {item.holds}")
+        numbers = (f"{count:,}" if count else "-" for count in (item.models, item.adapters))
+        table.add_row(escape(item.file), item.format, holds, span_text(item.span_s), *numbers)
     return table
 
 

@@ -21,7 +21,8 @@ from traces.burstiness import (
     window_cvs,
 )
 from traces.popularity import Ints, top_share, zipf_exponent
-from traces.workload import US_PER_S, Workload
+from traces.sessions import NOBODY, predecessors
+from traces.workload import US_PER_S, TraceMeta, Workload
 
 DAY_S = 86_400.0
 CV_WINDOW_S = 600.0
@@ -84,6 +85,20 @@ class ColdShares(msgspec.Struct, frozen=True, kw_only=True):
     adapter: float | None
 
 
+class Sessions(msgspec.Struct, frozen=True, kw_only=True):
+    """Conversations. `waiting_share`: of all requests, those sent after the end of another.
+
+    Think times are those requests'; None where there are none.
+    """
+
+    sessions: int
+    turns_p50: float
+    turns_p95: float
+    waiting_share: float
+    think_s_p50: float | None
+    think_s_p95: float | None
+
+
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """Where the columns came from; `columns` are those that the requests have."""
 
@@ -123,6 +138,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: TokenCounts | None
     output_tokens: TokenCounts | None
     cold: tuple[ColdShares, ...]
+    sessions: Sessions | None
     provenance: Provenance
 
 
@@ -146,7 +162,8 @@ def describe(workload: Workload) -> Description:
         prompt_tokens=_token_counts(frame, "prompt_tokens"),
         output_tokens=_token_counts(frame, "output_tokens"),
         cold=_cold(workload, model, uses),
-        provenance=_provenance(workload),
+        sessions=_sessions(frame),
+        provenance=provenance_of(frame, workload.meta),
     )
 
 
@@ -255,12 +272,31 @@ def _cold(workload: Workload, model: Ints, uses: _Uses) -> tuple[ColdShares, ...
     )
 
 
-def _provenance(workload: Workload) -> Provenance:
-    meta = workload.meta
+def _sessions(frame: pd.DataFrame) -> Sessions | None:
+    if "session_id" not in frame:
+        return None
+    turns = frame["session_id"].value_counts().to_numpy(dtype=np.int64)
+    waiting = predecessors(frame) != NOBODY
+    think_s = np.empty(0)
+    if waiting.any():
+        think_s = frame["think_time_us"][waiting].to_numpy(dtype=np.float64) / US_PER_S
+    p50, p95 = np.percentile(think_s, (50, 95)).tolist() if len(think_s) else (None, None)
+    return Sessions(
+        sessions=len(turns),
+        turns_p50=float(np.percentile(turns, 50)),
+        turns_p95=float(np.percentile(turns, 95)),
+        waiting_share=float(waiting.mean()),
+        think_s_p50=p50,
+        think_s_p95=p95,
+    )
+
+
+def provenance_of(frame: pd.DataFrame, meta: TraceMeta) -> Provenance:
+    """What is known of where the columns of a frame came from."""
     return Provenance(
         source=meta.source,
         licence=meta.licence,
-        columns=tuple(str(name) for name in workload.frame),
+        columns=tuple(str(name) for name in frame),
         columns_used=meta.columns_used,
         columns_ignored=meta.columns_ignored,
         synthetic_fields=meta.synthetic_fields,

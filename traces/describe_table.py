@@ -7,7 +7,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from traces.describe import ColdShares, Description, Popularity, Provenance, TokenCounts
+from traces.describe import (
+    ColdShares,
+    Description,
+    Popularity,
+    Provenance,
+    Sessions,
+    TokenCounts,
+)
 
 LONG_NOTE = 160  # characters; `--json` has the whole
 
@@ -15,9 +22,11 @@ LONG_NOTE = 160  # characters; `--json` has the whole
 def render(description: Description) -> Group:
     """Everything on one or two screens; unknown figures show as a dash."""
     parts = [_overview(description), _popularity(description)]
+    if description.sessions is not None:
+        parts.append(_sessions(description.sessions))
     if description.prompt_tokens or description.output_tokens:
         parts.append(_lengths(description))
-    parts += [_cold(description.cold), _provenance(description.provenance)]
+    parts += [_cold(description.cold), provenance_table(description.provenance)]
     return Group(*parts)
 
 
@@ -31,19 +40,19 @@ def _table(title: str, *columns: str) -> Table:
 def _overview(seen: Description) -> Table:
     burst = seen.burstiness
     table = _table(seen.name, "", "")
-    per_model = f"{_number(burst.model_cv)} over {burst.cv_models} with 30 or more"
+    per_model = f"{number(burst.model_cv)} over {burst.cv_models} with 30 or more"
     rows = {
         "requests": f"{seen.requests:,}",
-        "span": _span(seen.span_s),
-        "rate": f"{_number(seen.rate_rps)} requests/s",
-        "CV of gaps, whole trace": _number(burst.cv),
+        "span": span_text(seen.span_s),
+        "rate": f"{number(seen.rate_rps)} requests/s",
+        "CV of gaps, whole trace": number(burst.cv),
         "CV of gaps per model": per_model if burst.cv_models else "-",
         "CV within 10 min, p50 / p95": _pair(burst.window_cv_p50, burst.window_cv_p95),
         "Fano factor, 1 s / 60 s": _pair(burst.fano_1s, burst.fano_60s),
-        "fullest over mean minute": _number(burst.peak_to_mean_60s),
-        "requests with an adapter": _percent(seen.adapter_share),
-        "adapter uses on its first day": _percent(seen.adapter_churn),
-        "tenant repeats its last model": _percent(seen.tenant_repeat_share),
+        "fullest over mean minute": number(burst.peak_to_mean_60s),
+        "requests with an adapter": percent(seen.adapter_share),
+        "adapter uses on its first day": percent(seen.adapter_churn),
+        "tenant repeats its last model": percent(seen.tenant_repeat_share),
     }
     for name, value in rows.items():
         if value != "-":
@@ -62,7 +71,21 @@ def _popularity(seen: Description) -> Table:
 
 def _popularity_cells(of: Popularity) -> tuple[str, ...]:
     tops = (of.top1_share, of.top5_share, of.top10_share)
-    return (f"{of.items:,}", f"{of.uses:,}", *(_percent(top) for top in tops), _number(of.zipf))
+    return (f"{of.items:,}", f"{of.uses:,}", *(percent(top) for top in tops), number(of.zipf))
+
+
+def _sessions(of: Sessions) -> Table:
+    table = _table("Sessions", "", "")
+    rows = {
+        "sessions": f"{of.sessions:,}",
+        "turns a session, p50 / p95": _pair(of.turns_p50, of.turns_p95),
+        "turns that wait for the one before": percent(of.waiting_share),
+        "think time, p50 / p95": _pair(of.think_s_p50, of.think_s_p95, " s"),
+    }
+    for name, value in rows.items():
+        if value != "-":
+            table.add_row(name, value)
+    return table
 
 
 def _lengths(seen: Description) -> Table:
@@ -83,12 +106,13 @@ def _cold(cold: tuple[ColdShares, ...]) -> Table:
     title = "Cold share under a keep-alive, memory unlimited"
     table = _table(title, "keep-alive", "model", "model + adapters", "adapter")
     for of in cold:
-        shares = (_percent(of.model), _percent(of.pair), _percent(of.adapter))
-        table.add_row(_span(of.keep_alive_s), *shares)
+        shares = (percent(of.model), percent(of.pair), percent(of.adapter))
+        table.add_row(span_text(of.keep_alive_s), *shares)
     return table
 
 
-def _provenance(of: Provenance) -> Table:
+def provenance_table(of: Provenance) -> Table:
+    """Source, columns and notes; what is unknown takes no row."""
     table = Table(title="Where it comes from", title_justify="left", title_style="bold")
     table.show_header = False
     table.add_column(no_wrap=True)
@@ -117,19 +141,22 @@ def _short(text: str) -> str:
     return text if len(text) <= LONG_NOTE else f"{text[: LONG_NOTE - 3]}..."
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Three digits that matter; a dash where it is unknown."""
     return "-" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share of 1 with one decimal; a dash where it is unknown."""
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _pair(first: float | None, second: float | None) -> str:
-    return "-" if first is None and second is None else f"{_number(first)} / {_number(second)}"
+def _pair(first: float | None, second: float | None, unit: str = "") -> str:
+    both = f"{number(first)} / {number(second)}{unit}"
+    return "-" if first is None and second is None else both
 
 
-def _span(seconds: float) -> str:
+def span_text(seconds: float) -> str:
     """In days from two of them on, and else in the largest unit of which there is one."""
     for unit, size_s, least in (("days", 86_400.0, 2), ("h", 3600.0, 1), ("min", 60.0, 1)):
         if seconds >= least * size_s:

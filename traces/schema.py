@@ -1,4 +1,4 @@
-"""The common schema of a request: columns, types, ranges, and the check that names what breaks it.
+"""Schemas: columns, types and ranges, the common one of requests, and the check of what breaks one.
 
 It knows columns and rows. It knows no file format: a reader hands it columns, and the name of the
 file so that an error can say where. Rows are counted from 1, in the order in which they came.
@@ -17,9 +17,10 @@ from pandas.api.types import infer_dtype
 
 INT64_MAX = 2**63 - 1
 INT32_MAX = 2**31 - 1
+INT16_MAX = 2**15 - 1
 
-Kind = Literal["int", "text", "float", "texts", "floats", "ints"]
-Width = Literal["int64", "Int64", "Int32", "Int16"]
+Kind = Literal["int", "text", "float", "double", "flag", "texts", "floats", "ints"]
+Width = Literal["int64", "Int64", "Int32", "Int16", "Int8"]
 
 
 class TraceError(ValueError):
@@ -33,7 +34,7 @@ class TraceError(ValueError):
 class Column:
     """One column: `width` is pandas' type of an integer column, `high` its inclusive bound.
 
-    Texts and tuples are cells of type object, `float` is float32.
+    Texts, flags and tuples are cells of type object; `float` is float32, `double` float64.
     """
 
     kind: Kind
@@ -56,13 +57,25 @@ COLUMNS: dict[str, Column] = {
     "adapter_scales": Column("floats"),
     "prompt_tokens": Column("int", "Int32", high=INT32_MAX),
     "output_tokens": Column("int", "Int32", high=INT32_MAX),
-    "block_size": Column("int", "Int16", high=2**15 - 1),
+    "block_size": Column("int", "Int16", high=INT16_MAX),
     "prefix_hash_ids": Column("ints"),
     "slo_class": Column("text"),
     "service_s": Column("float"),
     "status": Column("text"),
     "extra": Column("text"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Columns, and the two that order the rows: a time, then an id that each row has to itself."""
+
+    columns: Mapping[str, Column]
+    at: str
+    id: str
+
+
+REQUESTS = Schema(COLUMNS, "arrival_us", "request_id")
 
 
 def refusal(
@@ -83,45 +96,48 @@ def canonical_frame(
     columns: Mapping[str, Any] | pd.DataFrame,
     file: str,
     called: Mapping[str, str] | None = None,
+    schema: Schema = REQUESTS,
 ) -> pd.DataFrame:
-    """The columns in schema order and type, sorted by arrival_us then request_id.
+    """The columns in schema order and type, sorted by the schema's time, then its id.
 
     `called` has the file's own names of columns, for messages.
 
     An optional column without a single value is left out; a missing adapter set is the empty one.
     Missing is None (text, tuples), NA (integers) or NaN (service_s). Raises TraceError.
     """
-    unknown = [name for name in columns if name not in COLUMNS]
+    unknown = [name for name in columns if name not in schema.columns]
     if unknown:
-        raise refusal(file, None, str(unknown[0]), "the column", f"one of {', '.join(COLUMNS)}")
+        allowed = f"one of {', '.join(schema.columns)}"
+        raise refusal(file, None, str(unknown[0]), "the column", allowed)
     made: dict[str, pd.Series[Any]] = {}
-    for name, column in COLUMNS.items():
+    for name, column in schema.columns.items():
         if name in columns:
             series = _Check(file, (called or {}).get(name, name), column).typed(columns[name])
             if column.required or series.notna().any():
                 made[name] = series
-        elif name == "adapter_ids":
-            no_adapters = [None] * len(columns["request_id"])
+        elif column.required and column.kind == "texts":
+            no_adapters = [None] * len(columns[schema.id])
             made[name] = _Check(file, (called or {}).get(name, name), column).typed(no_adapters)
         elif column.required:
             raise refusal(file, None, name, "no such column", "the column to be there")
     frame = pd.DataFrame(made)
-    _check_across(frame, file)
-    order: NDArray[np.intp] = np.lexsort(
-        (frame["request_id"].to_numpy(), frame["arrival_us"].to_numpy())
-    )
+    _check_ids(frame, file, schema.id)
+    _check_scales(frame, file)
+    order: NDArray[np.intp] = np.lexsort((frame[schema.id].to_numpy(), frame[schema.at].to_numpy()))
     if np.array_equal(order, np.arange(len(frame))):
         return frame
     ordered: pd.DataFrame = frame.iloc[order].reset_index(drop=True)
     return ordered
 
 
-def _check_across(frame: pd.DataFrame, file: str) -> None:
-    twice = frame["request_id"].duplicated().to_numpy()
+def _check_ids(frame: pd.DataFrame, file: str, name: str) -> None:
+    twice = frame[name].duplicated().to_numpy()
     if twice.any():
         row = int(twice.argmax())
-        value = int(frame["request_id"].iloc[row])
-        raise refusal(file, row + 1, "request_id", value, "each request_id once")
+        raise refusal(file, row + 1, name, int(frame[name].iloc[row]), f"each {name} once")
+
+
+def _check_scales(frame: pd.DataFrame, file: str) -> None:
     if "adapter_scales" not in frame:
         return
     for row, (ids, scales) in enumerate(
@@ -149,7 +165,9 @@ class _Check:
     def typed(self, values: Any) -> "pd.Series[Any]":
         makers: dict[Kind, Callable[[Any], pd.Series[Any]]] = {
             "int": self._ints,
-            "float": self._floats,
+            "float": lambda cells: self._floats(cells, np.float32),
+            "double": lambda cells: self._floats(cells, np.float64),
+            "flag": lambda cells: self._cells(cells, _flag, "true or false"),
             "text": lambda cells: self._cells(cells, _text, "a non-empty text"),
             "texts": lambda cells: self._cells(cells, _texts, "a list of non-empty texts"),
             "floats": lambda cells: self._cells(cells, _float32s, "a list of finite numbers"),
@@ -179,11 +197,14 @@ class _Check:
         series: pd.Series[Any] = pd.Series(whole).astype(self.column.width)
         return series
 
-    def _floats(self, values: Any) -> "pd.Series[Any]":
+    def _floats(self, values: Any, width: Any) -> "pd.Series[Any]":
         allowed = "a finite number of 0 or more"
         self._refuse_first(list(values), _not_negative, allowed)
         cells = [math.nan if is_missing(value) else float(value) for value in values]
-        return pd.Series(np.asarray(cells, dtype=np.float32))
+        missing = np.isnan(cells)
+        if self.column.required and missing.any():
+            raise refusal(self.file, int(missing.argmax()) + 1, self.name, None, allowed)
+        return pd.Series(np.asarray(cells, dtype=width))
 
     def _cells(self, values: Any, make: Callable[[Any], object], allowed: str) -> "pd.Series[Any]":
         cells = np.empty(len(values), dtype=object)
@@ -229,6 +250,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError
     return str(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError
+    return bool(value)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ def test_traces_are_found_and_other_files_refused_with_the_reason(tmp_path: Path
     (tmp_path / "b.json").write_text('{"a": 1}')
     (tmp_path / "c.py").write_text("no trace by its name")
     found, refused = scan(tmp_path)
-    assert found == Found("a.csv", "vidur", 1, 2.0, 1, 0)
+    assert found == Found("a.csv", "vidur", 1, "requests", 2.0, 1, 0)
     assert isinstance(refused, Refused)
     assert refused.file == "b.json"
     assert "no known request trace" in refused.reason

@@ -6,8 +6,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hotbed.traces import app, span_text
-from traces.formats import normalised
-from traces.formats.detect import read_workload
+from traces.formats import jobs, normalised
+from traces.formats.detect import read_jobs, read_workload
+from traces.jobs import Jobs
+from traces.workload import TraceMeta
 
 MOONCAKE = "".join(
     json.dumps({"timestamp": 1000 * at, "input_length": 10 + at, "output_length": 5}) + "\n"
@@ -56,10 +58,10 @@ def test_list_shows_every_trace_under_a_folder(tmp_path: Path, moon: Path) -> No
         "moon.jsonl",
     ]
     assert seen["traces"][1] == {
-        "file": "functions.csv", "format": "azure-functions", "requests": 7,
+        "file": "functions.csv", "format": "azure-functions", "count": 7, "holds": "requests",
         "span_s": 120.0, "models": 2, "adapters": 0,
     }  # fmt: skip
-    assert seen["traces"][2]["requests"] == 40
+    assert seen["traces"][2]["count"] == 40
     assert [item["file"] for item in seen["refused"]] == ["other.csv"]
     table = _run("list", tmp_path, "--all").stdout
     assert "moon.jsonl" in table
@@ -225,3 +227,55 @@ def test_the_writer_is_told_by_the_format_where_the_ending_says_nothing(
     assert len(read_workload(out)) == 40
     assert "azure-llm" in _refusal(_run("convert", moon, out, "--format", "azure-llm"))
     assert normalised.META_KEY in out.read_bytes()
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Path:
+    path = tmp_path / "training.parquet"
+    columns = {
+        "job_id": range(6),
+        "submit_us": [row * 60_000_000 for row in range(6)],
+        "num_gpus": [1, 2, 1, 16, 0, 1],
+        "duration_s": [600.0] * 6,
+    }
+    jobs.write(Jobs.of(columns, TraceMeta(source="made")), path)
+    return path
+
+
+def test_training_jobs_are_listed_described_and_converted(training: Path) -> None:
+    (item,) = json.loads(_run("list", training.parent, "--json").stdout)["traces"]
+    assert (item["format"], item["count"], item["holds"]) == ("jobs", 6, "jobs")
+    assert "6 jobs" in _run("list", training.parent).stdout
+    assert "GPUs busy on average" in _run("describe", training).stdout
+    seen = json.loads(_run("describe", training, "--json").stdout)["description"]
+    assert seen["jobs"] == 6
+    out = training.with_name("half.parquet")
+    words = ("--gpus", 4, "--load", 0.5, "--json")
+    said = json.loads(_run("convert", training, out, *words).stdout)
+    assert said["jobs"] == 4
+    assert read_jobs(out).load(4) == pytest.approx(0.5)
+
+
+def test_training_jobs_have_no_plots_and_no_other_file_format(training: Path) -> None:
+    plots = _run("describe", training, "--plots", training.parent / "plots")
+    assert "it has tables, but no plots" in _refusal(plots)
+    other = _run("convert", training, training.with_name("jobs.jsonl"))
+    assert "training jobs are written as .parquet" in _refusal(other)
+
+
+def test_sessions_are_given_a_clock_and_a_context(tmp_path: Path) -> None:
+    source = tmp_path / "weka.jsonl"
+    turn = {"t": 0.0, "model": "m", "in": 900, "out": 4, "hash_ids": [1, 2, 3]}
+    lines = [{"id": f"s{n}", "block_size": 64, "requests": [turn | {"out": n}]} for n in range(9)]
+    source.write_text("\n".join(json.dumps(line) for line in lines))
+    out = tmp_path / "out.parquet"
+    words = ("--sessions-per-s", 0.5, "--context", 200, "--json")
+    said = json.loads(_run("convert", source, out, *words).stdout)
+    assert said["meta"]["synthetic_fields"] == ["arrival_us"]
+    work = read_workload(out)
+    assert work.frame["arrival_us"].nunique() == 9
+    assert set(work.frame["prefix_hash_ids"].map(len)) == {3}
+    assert (work.frame["prompt_tokens"] + work.frame["output_tokens"]).max() == 200
+    seen = json.loads(_run("describe", out, "--json").stdout)["description"]["sessions"]
+    assert (seen["sessions"], seen["waiting_share"]) == (9, 0.0)
+    assert "turns a session" in _run("describe", out).stdout

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from traces.describe_jobs import describe_jobs
 from traces.formats import mooncake, normalised
 from traces.formats.column_map import ColumnMap
 from traces.formats.content import Content
-from traces.formats.detect import Format, detect, read_function_minutes, read_workload
+from traces.formats.detect import Format, detect, read_function_minutes, read_jobs, read_workload
 from traces.sessions import predecessors
 from traces.workload import Workload
 
@@ -163,13 +164,11 @@ def test_a_real_trace_survives_both_writers(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(lines[kept], work.frame[kept])
 
 
-def test_files_that_are_no_request_traces_are_told_apart() -> None:
+def test_parquet_files_are_told_apart() -> None:
     told = {path.name: _told(path) for path in sorted(_file("README.md").parent.rglob("*.parquet"))}
-    assert {name for name, kind in told.items() if kind is None} >= {
-        "philly_jobs_dev.parquet",
-        "servegen_client_rates_dev.parquet",
-        "gentd26_lora_update_latency.parquet",
-    }
+    assert told["gentd26_lora_update_latency.parquet"] is None
+    assert told["philly_jobs_dev.parquet"] == Format.JOBS
+    assert told["alibaba_openb_pods.parquet"] == Format.JOBS
     assert sum(kind == Format.NORMALISED for kind in told.values()) >= 8
 
 
@@ -209,3 +208,15 @@ def test_weka_sessions_follow_each_other_and_share_prefixes() -> None:
         for _, cells in frame.groupby("session_id")["prefix_hash_ids"]
     ]
     assert len(set().union(*of)) == sum(map(len, of))
+
+
+@pytest.mark.parametrize(
+    ("name", "jobs", "tenants", "one_gpu"),
+    [("philly_jobs_dev", 64_483, 13, 60_522), ("alibaba_openb_pods", 7_255, 0, 6_129)],
+)
+def test_training_jobs_have_the_counts_of_their_cards(
+    name: str, jobs: int, tenants: int, one_gpu: int
+) -> None:
+    seen = describe_jobs(read_jobs(_file(f"normalized/{name}.parquet")))
+    assert (seen.jobs, seen.tenants) == (jobs, tenants)
+    assert {of.gpus: of.jobs for of in seen.gpu_counts}[1] == one_gpu

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from traces.formats import stamps
 from traces.formats.azure_functions import FunctionMinutes
+from traces.formats.column_map import LARGEST_US
 from traces.formats.content import Content
 from traces.formats.csv_table import CsvTable
 from traces.schema import TraceError, refusal
@@ -63,8 +64,7 @@ def _arrivals(content: Content, table: CsvTable) -> tuple[NDArray[np.int64], Tra
     """Microseconds since the trace began: its own time 0, unless something began before that."""
     if not len(table):
         raise TraceError(f"{content.file}: empty, expected one invocation a line")
-    ended_s = table.numbers("end_timestamp")
-    arrivals_us = np.rint((ended_s - table.numbers("duration")) * US_PER_S).astype(np.int64)
+    arrivals_us = _us(table, "end_timestamp") - _us(table, "duration")
     first_us = int(arrivals_us.min())
     meta = TraceMeta(
         source=SOURCE,
@@ -78,6 +78,14 @@ def _arrivals(content: Content, table: CsvTable) -> tuple[NDArray[np.int64], Tra
         meta = meta.noted("clock", f"time 0 is {-first_us / US_PER_S:g} s before the trace's own")
         arrivals_us = arrivals_us - first_us
     return stamps.since_start(arrivals_us), meta
+
+
+def _us(table: CsvTable, name: str) -> NDArray[np.int64]:
+    exact_us = table.numbers(name) * US_PER_S
+    if exact_us.max() > LARGEST_US:
+        row = int(exact_us.argmax())
+        raise refusal(table.file, row + 1, name, exact_us[row] / US_PER_S, "a time in 64-bit us")
+    return np.rint(exact_us).astype(np.int64)
 
 
 def _functions(table: CsvTable) -> list[str]:

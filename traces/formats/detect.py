@@ -14,6 +14,7 @@ from traces.formats import (
     burstgpt,
     column_map,
     gentd26,
+    jobs,
     mooncake,
     normalised,
     parquet_table,
@@ -23,6 +24,7 @@ from traces.formats.azure_functions import FunctionMinutes
 from traces.formats.column_map import KNOWN, ColumnMap, near_miss
 from traces.formats.content import Content
 from traces.formats.csv_table import header
+from traces.jobs import Jobs
 from traces.schema import TraceError
 from traces.workload import Workload
 
@@ -46,6 +48,7 @@ class Format(StrEnum):
     BURSTGPT = "burstgpt"
     WEKA = "weka"
     COLUMN_MAP = "column-map"
+    JOBS = "jobs"
 
     @classmethod
     def named(cls, name: str) -> "Format":
@@ -90,6 +93,22 @@ def read_workload(
     return read_content(content, file_format or detect(content), model, seed)
 
 
+def read_trace(
+    path: Path,
+    *,
+    file_format: Format | None = None,
+    columns: ColumnMap | None = None,
+    model: str = DEFAULT_MODEL,
+    seed: int = 0,
+) -> Workload | Jobs:
+    """Like `read_workload`, and training jobs as well."""
+    if columns is not None:
+        return read_workload(path, file_format=file_format, columns=columns, model=model)
+    content = Content.of(path)
+    told = file_format or detect(content)
+    return jobs.read(content) if told == Format.JOBS else read_content(content, told, model, seed)
+
+
 def read_content(content: Content, file_format: Format, model: str, seed: int) -> Workload:
     """Like `read_workload`, of bytes whose format is known."""
     match file_format:
@@ -107,10 +126,21 @@ def read_content(content: Content, file_format: Format, model: str, seed: int) -
             return azure_functions_2021.read(content)
         case Format.AZURE_FUNCTIONS | Format.FUNCTION_MINUTES:
             return minutes_of(content, file_format).spread(seed)
+        case Format.JOBS:
+            raise TraceError(f"{content.file}: a trace of training jobs: expected requests")
         case Format.COLUMN_MAP:
             raise TraceError(f"{content.file}: the format {file_format} needs a column map")
         case _:
             return column_map.read(content, KNOWN[file_format], model)
+
+
+def read_jobs(path: Path) -> Jobs:
+    """The training jobs of a file. Raises TraceError for any other trace."""
+    content = Content.of(path)
+    file_format = detect(content)
+    if file_format != Format.JOBS:
+        raise TraceError(f"{content.file}: a {file_format} trace: expected training jobs")
+    return jobs.read(content)
 
 
 def read_function_minutes(path: Path) -> FunctionMinutes:
@@ -138,6 +168,8 @@ def _of_parquet(content: Content) -> Format:
         return Format.NORMALISED
     if "function" in names and azure_functions.minute_columns(names):
         return Format.FUNCTION_MINUTES
+    if set(names) >= set(jobs.NEEDED):
+        return Format.JOBS
     raise _unknown(content.file, names, f"the columns {', '.join(sorted(NORMALISED_COLUMNS))}")
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from traces.formats import stamps
 from traces.formats.content import Content
 from traces.formats.parquet_table import read_table
-from traces.schema import COLUMNS, TraceError, refusal
+from traces.schema import COLUMNS, REQUESTS, Schema, TraceError, refusal
 from traces.workload import TraceMeta, Workload, name_missing_models
 
 META_KEY = b"trace_meta"
@@ -50,13 +50,8 @@ def read(content: Content) -> Workload:
     missing = [n for n in ("request_id", "arrival_us", "model_id") if n not in table.column_names]
     if missing:
         raise refusal(content.file, None, missing[0], "no such column", ", ".join(COLUMNS))
-    columns: dict[str, Any] = {}
-    for name in COLUMNS:
-        if name in table.column_names:
-            column = table.column(name)
-            if column.null_count < len(column) or COLUMNS[name].required:
-                columns[name] = _cells(column)
-    meta = _meta(content, table, columns)
+    columns = columns_of(table, REQUESTS)
+    meta = meta_of(content, table, columns, REQUESTS)
     if table.column("model_id").null_count and pa.types.is_string(table.column("model_id").type):
         columns["model_id"], meta = name_missing_models(columns["model_id"], meta)
     workload = Workload.of(columns, meta, content.file)
@@ -68,6 +63,17 @@ def read(content: Content) -> Workload:
     return Workload(workload.frame, meta)
 
 
+def columns_of(table: pa.Table, schema: Schema) -> dict[str, Any]:
+    """The schema's columns that are there, without those that are all null."""
+    columns = {}
+    for name, kind in schema.columns.items():
+        if name in table.column_names:
+            column = table.column(name)
+            if column.null_count < len(column) or kind.required:
+                columns[name] = _cells(column)
+    return columns
+
+
 def write(workload: Workload, path: Path) -> None:
     """Every column of the schema, an absent one as nulls, and the meta data."""
     size = len(workload)
@@ -75,14 +81,19 @@ def write(workload: Workload, path: Path) -> None:
     arrays = [pa.array([trace_id] * size, pa.string()).cast(TRACE_ID_TYPE)]
     for name, kind in ARROW_TYPES.items():
         arrays.append(_array(workload.frame, name, kind))
-    stored = msgspec.to_builtins(workload.meta) | {"rows": size}
-    for name in ("columns_used", "columns_ignored"):
-        del stored[name]
     schema = pa.schema(
         [("trace_id", TRACE_ID_TYPE), *ARROW_TYPES.items()],
-        metadata={META_KEY: json.dumps(stored, sort_keys=True)},
+        metadata=metadata_of(workload.meta, size),
     )
     pq.write_table(pa.table(arrays, schema=schema), path, compression="zstd")
+
+
+def metadata_of(meta: TraceMeta, rows: int) -> dict[bytes, str]:
+    """A parquet file's metadata, without what the next reader finds out for itself."""
+    stored = msgspec.to_builtins(meta) | {"rows": rows}
+    for name in ("columns_used", "columns_ignored"):
+        del stored[name]
+    return {META_KEY: json.dumps(stored, sort_keys=True)}
 
 
 def _array(frame: pd.DataFrame, name: str, kind: pa.DataType) -> pa.Array:
@@ -118,8 +129,10 @@ def _stored(file: str, table: pa.Table) -> dict[str, Any]:
     return {key: value for key, value in stored.items() if value is not None}
 
 
-def _meta(content: Content, table: pa.Table, columns: dict[str, Any]) -> TraceMeta:
-    """Keys that `TraceMeta` does not have become notes."""
+def meta_of(
+    content: Content, table: pa.Table, columns: dict[str, Any], schema: Schema
+) -> TraceMeta:
+    """Keys that `TraceMeta` does not have become notes. Raises TraceError."""
     stored = _stored(content.file, table)
     known = {k: v for k, v in stored.items() if k in TraceMeta.__struct_fields__}
     notes = {
@@ -127,7 +140,7 @@ def _meta(content: Content, table: pa.Table, columns: dict[str, Any]) -> TraceMe
         for key, value in stored.items()
         if key not in TraceMeta.__struct_fields__ and key not in FILE_FACTS
     }
-    names = [name for name in table.column_names if name not in COLUMNS and name != "trace_id"]
+    names = [n for n in table.column_names if n not in schema.columns and n != "trace_id"]
     known |= {"columns_used": list(columns), "columns_ignored": names}
     known.setdefault("source", content.name)
     if "trace_id" not in known:
