@@ -14,8 +14,8 @@ from policies.keep_alive import idle_time
 from policies.ordering import arrival
 from policies.placement import anywhere, earliest
 from policies.retention import greedy_dual, recency
-from policies.room import draining, migration, stopping
-from policies.routing import affinity, load
+from policies.room import draining, knapsack, migration, stopping
+from policies.routing import affinity, hashing, load
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
 from policies.upkeep import prefetch
 
@@ -32,6 +32,9 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
         "routing": {
             "least_loaded": load.LeastLoaded,
             "adapter_affinity": affinity.AdapterAffinity,
+            "power_of_two": load.PowerOfTwo,
+            "session_hash": hashing.SessionHash,
+            "chwbl": hashing.BoundedConsistentHash,
         },
         "scaling": {
             "per_queue": queue.PerQueue,
@@ -58,6 +61,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "preempt_movable": stopping.PreemptMovable,
             "drain": draining.DrainBusy,
             "cheapest": stopping.CheapestRoom,
+            "serverlessllm_dp": knapsack.KnapsackVictims,
         },
         "retention": {
             "lru": recency.LeastRecentlyUsed,

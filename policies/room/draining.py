@@ -1,7 +1,7 @@
 """Room made by waiting: the answer to starvation of models that need several cards at once."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ class DrainBusy:
     never holds a card for the request in front. A claim on one node's cards ends it: what is
     free there is held, and the rest follows as requests end. Costs the believed time until then.
     """
+
+    source: ClassVar[str] = "this project; Kubernetes drains nodes so"
 
     after_s: Annotated[float, Meta(ge=0)] = 15.0
 

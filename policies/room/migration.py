@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fleet.commands import By, Command, Migrate, StartInstance, StopInstance
-from fleet.domain import ModelSpec, NodeId, Part, Tier
+from fleet.domain import InstanceId, ModelSpec, NodeId, Part, Tier
 from fleet.holders import Instance
 from fleet.plans import UNNUMBERED, Plan, Step, Steps, planned
 from fleet.policy import Clearing
@@ -31,6 +31,12 @@ class MigrateVictims:
     that are already there. `by` says what moves: tokens (recomputed) or the KV blocks.
     """
 
+    source: ClassVar[str] = "ServerlessLLM, OSDI'24, sections 5.1 to 5.3; Llumnix, OSDI'24, for KV"
+    departs: ClassVar[str] = (
+        "Victims and targets are searched for exactly, together; the paper's dynamic programme "
+        "takes the nearest target for each victim in turn."
+    )
+
     by: Literal["tokens", "kv"] = "tokens"
 
     def reach(self, model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
@@ -38,31 +44,46 @@ class MigrateVictims:
 
     def make(self, node: NodeId, model: ModelSpec, view: View) -> Clearing | None:
         found = cheapest_moves(node, model, view)
-        if found is None:
-            return None
-        steps: list[Step[Command]] = []
-        for victim, way in sorted(found, key=lambda f: -_tier(f[0], f[1], view)):
-            first = len(steps)
-            if isinstance(way, Move):
-                steps += self._move(victim, way, first, view)
-            after = tuple(range(first, len(steps)))
-            steps.append(Step(StopInstance(UNNUMBERED, victim.id), after))
-        moved_at = view.now + moved_after_s([way for _, way in found])
-        plan: Plan = Steps(tuple(steps), moved_at + stop_s(node, view))
-        return clearing(node, found, plan, view)
+        return None if found is None else moving(node, found, By(self.by), view)
 
-    def _move(self, victim: Instance, way: Move, first: int, view: View) -> Iterator[Step[Command]]:
-        after: tuple[int, ...] = ()
-        if way.shard is not None:
-            model = victim.model.id
-            source = view.source(model, way.shard.node)
-            yield Step(StartInstance(UNNUMBERED, planned(first), model, (way.shard,), (source,)))
-            target, after = planned(first), (first,)
-        else:
-            assert way.to is not None, "a move has a target"
-            target = way.to.id
-        for request in victim.running:
-            yield Step(Migrate(UNNUMBERED, request, victim.id, target, By(self.by)), after)
+
+def moving(node: NodeId, found: Found, by: By, view: View) -> Clearing:
+    """Move what runs on each victim to its target, then stop it: over when the last has moved."""
+    steps: list[Step[Command]] = []
+    for victim, way in sorted(found, key=lambda f: -_tier(f[0], f[1], view)):
+        first = len(steps)
+        if isinstance(way, Move):
+            steps += _move(victim, way, (first, by), view)
+        after = tuple(range(first, len(steps)))
+        steps.append(Step(StopInstance(UNNUMBERED, victim.id), after))
+    moved_at = view.now + moved_after_s([way for _, way in found])
+    plan: Plan = Steps(tuple(steps), moved_at + stop_s(node, view))
+    return clearing(node, found, plan, view)
+
+
+def _move(victim: Instance, way: Move, at: tuple[int, By], view: View) -> Iterator[Step[Command]]:
+    """The target's start, if it needs one, and a migration for each request; `at`: place, by."""
+    first, by = at
+    target, after = target_of(way, first)
+    yield from start_of(victim, way, first, view)
+    for request in victim.running:
+        yield Step(Migrate(UNNUMBERED, request, victim.id, target, by), after)
+
+
+def target_of(way: Move, first: int) -> tuple[InstanceId, tuple[int, ...]]:
+    """The target's id, and the step to wait for if the plan starts it as its step `first`."""
+    if way.shard is not None:
+        return planned(first), (first,)
+    assert way.to is not None, "a move has a target"
+    return way.to.id, ()
+
+
+def start_of(victim: Instance, way: Move, first: int, view: View) -> Iterator[Step[Command]]:
+    """The start of the target, as step `first` of a plan; nothing if it is there."""
+    if way.shard is not None:
+        model = victim.model.id
+        source = view.source(model, way.shard.node)
+        yield Step(StartInstance(UNNUMBERED, planned(first), model, (way.shard,), (source,)))
 
 
 def cheapest_moves(node: NodeId, model: ModelSpec, view: View) -> Found | None:

@@ -6,7 +6,7 @@ whether that beats waiting, is for the placement to say.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,8 @@ from policies.room.victims import Found
 class NoRoom:
     """Never take anything from anybody."""
 
+    source: ClassVar[str] = "none: availability-driven, as FaaS platforms place"
+
     def reach(self, model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
         return np.zeros(len(view.nodes), np.bool_)
 
@@ -49,6 +51,11 @@ class EvictIdle:
 
     Its clearing is over `stop_s` seconds from now. Costs: `clearing.idle_cost_s`.
     """
+
+    source: ClassVar[str] = (
+        "ServerlessLLM, OSDI'24: idle instances are stopped when their cards are needed"
+    )
+    departs: ClassVar[str] = "The set is the one least likely to be missed, not any."
 
     def reach(self, model: ModelSpec, view: View) -> npt.NDArray[np.bool_]:
         idle = view.nodes.idle_gpus
@@ -80,6 +87,11 @@ class PreemptVictims:
     most `most_preemptions` times, so that two models cannot push each other for ever. Costs, in
     seconds: the victim's load to come back, and the recomputation of its requests' KV cache.
     """
+
+    source: ClassVar[str] = "SHEPHERD, NSDI'23: FLEX, lambda 3.03"
+    departs: ClassVar[str] = (
+        "Batches are counted in requests, and one request is pushed off a bounded number of times."
+    )
 
     ratio: Annotated[float, Meta(ge=0)] = 3.03
     most_preemptions: Annotated[int, Meta(ge=0)] = 2
@@ -114,6 +126,8 @@ class PreemptMovable:
     same estimates, but the victims' requests stop at once and load again elsewhere. So the two
     differ in live migration alone. SHEPHERD's own rule is `PreemptVictims`.
     """
+
+    source: ClassVar[str] = "ServerlessLLM, OSDI'24, section 7: Shepherd*"
 
     most_preemptions: Annotated[int, Meta(ge=0)] = 2
 
@@ -154,6 +168,10 @@ def preempting(node: NodeId, found: Found, view: View) -> Clearing:
 @dataclass(frozen=True)
 class CheapestRoom:
     """Ask several, take the clearing that costs others least; the first of equals."""
+
+    source: ClassVar[str] = (
+        "ServerlessLLM, OSDI'24, section 5: the start-up time with and without a migration"
+    )
 
     rooms: tuple[Room, ...] = (EvictIdle(), MigrateVictims())
 

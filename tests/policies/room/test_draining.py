@@ -7,6 +7,14 @@ from fleet.holders import Phase
 from policies.placement.starts import behind
 from policies.room.draining import DrainBusy, remaining
 from tests.policies.bench import Bench, model, node
+from tests.policies.duels import gains, loses
+from tests.policies.room.settings import (
+    IDLE_ONLY,
+    beside_idle,
+    first_token_s,
+    one_long_beside_short,
+    starving,
+)
 
 HERE = NodeId(0)
 
@@ -34,7 +42,7 @@ def test_a_running_request_is_believed_to_be_as_long_as_a_mean_one_or_as_long_ag
     assert isclose(remaining(next(iter(late.state.flights.values())), late.view), 20.0)
 
 
-def test_every_busy_instance_that_is_needed_runs_dry_and_the_newcomer_follows() -> None:
+def test_drain_by_hand_lets_every_busy_instance_that_is_needed_run_dry() -> None:
     bench = crowded(15.0)
     spec = bench.need(2).model
     clearing = DrainBusy(15.0).make(HERE, spec, bench.view)
@@ -44,3 +52,14 @@ def test_every_busy_instance_that_is_needed_runs_dry_and_the_newcomer_follows() 
     phases = sorted(i.phase.name for i in bench.state.instances.values())
     assert phases == ["DRAINING", "DRAINING", "PLANNED"]
     assert next(i for i in bench.state.instances.values() if i.phase is Phase.PLANNED).claim.missing
+
+
+def test_drain_gains_a_start_for_a_model_of_two_cards_among_small_ones() -> None:
+    """Cards come free one at a time, and a small model takes each."""
+    gains(starving(), beside_idle(DrainBusy()), IDLE_ONLY, first_token_s, by=4.0)
+
+
+def test_drain_loses_the_time_of_cards_that_are_held_for_the_last_one() -> None:
+    """One card is free in seconds and stands idle for a minute, while short requests queue."""
+    setting = one_long_beside_short()
+    loses(setting, beside_idle(DrainBusy()), IDLE_ONLY, lambda p: p.mean_ttft_s, by=3.0)

@@ -1,8 +1,10 @@
 """Victims and targets of a migration against an enumeration of all of them."""
 
+from dataclasses import replace
 from math import inf, isclose
 
 from hypothesis import HealthCheck, given, settings
+from msgspec import structs
 
 from fleet.commands import By, Migrate, StartInstance
 from fleet.domain import NodeId, RequestId, Tier, Whole
@@ -14,7 +16,15 @@ from policies.room.migration import MigrateVictims
 from policies.room.stopping import CheapestRoom, EvictIdle
 from tests.policies.bench import Bench, adapter, model, node
 from tests.policies.crowds import NEWCOMER, crowds
+from tests.policies.duels import Setting, gains, loses, play, replace_fields
 from tests.policies.every_way import least_cost_s
+from tests.policies.room.settings import (
+    IDLE_ONLY,
+    beside_idle,
+    first_token_s,
+    in_the_way,
+    longest_gap_s,
+)
 
 MODERATE = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 HERE = NodeId(0)
@@ -122,7 +132,7 @@ def busy_node(
     return bench
 
 
-def test_a_shortage_of_three_cards_is_met_by_three_small_victims() -> None:
+def test_migrate_by_hand_meets_a_shortage_of_three_cards_with_three_small_victims() -> None:
     """ServerlessLLM's released planner finds nothing where one victim is not enough."""
     clearing = clear(busy_node(3, [1, 1, 1]))
     assert clearing is not None
@@ -232,3 +242,61 @@ def test_two_loads_on_a_target_with_little_cache_keep_their_sources() -> None:
     spec = bench.need(NEWCOMER).model
     bench.finish(bench.begin(behind(clearing, HERE, spec, clearing.free_at, bench.view)))
     assert len(bench.state.instances) == 3
+
+
+def test_migrate_gains_the_node_where_the_newcomer_lies() -> None:
+    ours, _ = gains(in_the_way(), beside_idle(MigrateVictims()), IDLE_ONLY, first_token_s, by=5.0)
+    assert ours.commands["Migrate"] == 1
+
+
+def test_migrate_loses_smoothness_for_those_that_are_moved() -> None:
+    """The last round of tokens is recomputed in a pause; who is left alone has none."""
+    loses(in_the_way(), beside_idle(MigrateVictims()), IDLE_ONLY, longest_gap_s, by=1.5)
+
+
+# Tokens in rounds (ServerlessLLM) against blocks in stages (Llumnix).
+
+TOKENS, KV = beside_idle(MigrateVictims("tokens")), beside_idle(MigrateVictims("kv"))
+
+
+def wired(peer_bytes_per_s: float, prompt_tokens: int) -> Setting:
+    """A victim with so long a prompt, nodes with so fast a network between them.
+
+    A token is recomputed in 0.2 ms (2 FLOP a parameter, 13 GB in FP16, 60 TFLOP/s) and its 0.5 MB
+    of KV cache take 0.4 ms over 10 Gbit/s and 0.02 ms over 200 Gbit/s.
+    """
+    setting = in_the_way()
+    victim, newcomer = setting.arrivals
+    request = structs.replace(victim.request, prompt_tokens=prompt_tokens)
+    links = structs.replace(setting.nodes[0].links, peer_bytes_per_s=peer_bytes_per_s)
+    nodes = tuple(replace_fields(n, {"links": links}) for n in setting.nodes)
+    victim = structs.replace(victim, request=request)
+    return replace(setting, nodes=nodes, arrivals=(victim, newcomer))
+
+
+def test_tokens_win_over_a_slow_network_and_the_longer_the_context_the_more() -> None:
+    """10 Gbit/s: a long cache is on its way for seconds more than its recomputation takes."""
+    won_s = []
+    for prompt_tokens in (500, 4000):
+        slow = wired(1.25e9, prompt_tokens)
+        ours, theirs = gains(slow, TOKENS, KV, first_token_s)
+        won_s.append(first_token_s(theirs) - first_token_s(ours))
+    assert won_s[1] > 3 * won_s[0]
+
+
+def test_blocks_win_over_a_fast_network_and_the_longer_the_context_the_more() -> None:
+    """200 Gbit/s: nothing is computed twice, and the pause is a short copy."""
+    won_s = []
+    for prompt_tokens in (500, 4000):
+        fast = wired(25e9, prompt_tokens)
+        ours, theirs = gains(fast, KV, TOKENS, first_token_s)
+        won_s.append(first_token_s(theirs) - first_token_s(ours))
+        assert longest_gap_s(ours) < longest_gap_s(theirs)
+    assert won_s[1] > 3 * won_s[0]
+
+
+def test_tokens_are_a_thousandth_of_the_bytes_of_their_blocks() -> None:
+    """4 bytes a token against 500,000."""
+    moved = [play(wired(1.25e9, 100), room).summary.migrations for room in (TOKENS, KV)]
+    assert [m.moved for m in moved] == [1, 1]
+    assert moved[0].bytes_moved * 1000 < moved[1].bytes_moved

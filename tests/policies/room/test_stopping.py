@@ -7,10 +7,21 @@ import pytest
 from fleet.commands import Keep, Migrate, Preempt, StopInstance
 from fleet.domain import NodeId, Tier, Whole
 from fleet.plans import NOTHING, UNNUMBERED
+from policies.keep_alive.idle_time import FixedKeepAlive
 from policies.placement.starts import behind
 from policies.room.migration import MigrateVictims
 from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom, PreemptMovable, PreemptVictims
 from tests.policies.bench import Bench, adapter, model, node, part
+from tests.policies.duels import Played, gains, loses, with_
+from tests.policies.room.settings import (
+    IDLE_ONLY,
+    beside_idle,
+    first_token_s,
+    idle_between,
+    in_the_way,
+    longest_gap_s,
+    queue_behind,
+)
 
 HERE = NodeId(0)
 ANY = PreemptVictims(ratio=0.0)
@@ -22,14 +33,14 @@ def kinds(bench: Bench, room: object, number: int) -> list[str]:
     return [type(step.command).__name__ for step in clearing.plan.steps]
 
 
-def test_no_room_reaches_nowhere() -> None:
+def test_none_by_hand_reaches_nowhere() -> None:
     bench = Bench([node(0)], [model(0), model(1)])
     bench.run(0, 0)
     assert not NoRoom().reach(bench.need(1).model, bench.view).any()
     assert NoRoom().make(HERE, bench.need(1).model, bench.view) is None
 
 
-def test_the_idle_instance_least_likely_to_be_missed_goes() -> None:
+def test_evict_idle_by_hand_stops_the_one_least_likely_to_be_missed() -> None:
     """cost = (1 - e^(-rate * 60)) * load: one arrival a minute, 2 s from DRAM."""
     bench = Bench([node(0, 2)], [model(0), model(1), model(2)])
     bench.run(0, 0)
@@ -85,7 +96,7 @@ def test_shares_of_a_card_go_until_another_share_fits() -> None:
     assert EvictIdle().reach(bench.need(9).model, bench.view).tolist() == [True]
 
 
-def test_preempting_costs_the_load_to_come_back_and_the_recomputation() -> None:
+def test_preempt_by_hand_costs_the_load_to_come_back_and_the_recomputation() -> None:
     bench = Bench([node(0)], [model(0), model(1)])
     bench.run(0, 0, requests=2, prompt=100)
     clearing = ANY.make(HERE, bench.need(1).model, bench.view)
@@ -132,7 +143,7 @@ def test_a_request_is_pushed_off_no_more_often_than_allowed() -> None:
     assert PreemptVictims(0.0, most_preemptions=3).make(HERE, spec, bench.view) is not None
 
 
-def test_shepherd_star_preempts_what_would_be_moved_and_only_that() -> None:
+def test_preempt_movable_by_hand_preempts_what_would_be_moved_and_only_that() -> None:
     bench = Bench([node(0), node(1)], [model(0), model(1)])
     bench.run(0, 0, requests=1)
     spec = bench.need(1).model
@@ -148,7 +159,7 @@ def test_shepherd_star_preempts_what_would_be_moved_and_only_that() -> None:
     assert ANY.make(HERE, spec, bench.view) is not None
 
 
-def test_the_cheaper_room_is_taken_and_the_first_of_equals() -> None:
+def test_cheapest_by_hand_takes_the_cheaper_room_and_the_first_of_equals() -> None:
     nodes = [node(0), node(1, kind="fast")]
     bench = Bench(nodes, [model(0), model(1)], resident=[(0, 1, Tier.DRAM)])
     bench.run(0, 0, requests=1)
@@ -179,3 +190,66 @@ def test_a_running_migration_keeps_its_request_from_being_preempted() -> None:
     bench.begin(NOTHING.then(migrate, 0.0))
     assert request in target.inbound
     assert ANY.make(HERE, bench.need(1).model, bench.view) is None
+
+
+# Each against the simplest: stopping nobody, or idle instances only.
+
+IDLE_15_S = with_(IDLE_ONLY, keep_alive=FixedKeepAlive(15.0))
+NONE_15_S = with_(IDLE_15_S, room=NoRoom())
+
+
+def first_of_the_other_s(played: Played) -> float:
+    return first_token_s(played, 1)
+
+
+def test_evict_idle_gains_the_rest_of_a_keep_alive() -> None:
+    gains(idle_between(40.0), IDLE_15_S, NONE_15_S, first_token_s, by=3.0)
+
+
+def test_evict_idle_loses_the_load_of_who_is_asked_for_again() -> None:
+    loses(idle_between(12.0), IDLE_15_S, NONE_15_S, first_of_the_other_s, by=1.5)
+
+
+def test_none_gains_warm_starts_for_who_is_asked_for_again() -> None:
+    gains(idle_between(12.0), NONE_15_S, IDLE_15_S, first_of_the_other_s, by=1.5)
+
+
+def test_none_loses_the_rest_of_a_keep_alive() -> None:
+    loses(idle_between(40.0), NONE_15_S, IDLE_15_S, first_token_s, by=3.0)
+
+
+def test_preempt_gains_where_four_short_requests_wait_for_a_long_one() -> None:
+    ours, _ = gains(
+        queue_behind(4, 50), beside_idle(PreemptVictims()), IDLE_ONLY, lambda p: p.mean_ttft_s
+    )
+    assert ours.commands["Preempt"]
+
+
+def test_preempt_loses_where_the_victim_had_less_left_than_its_followers_take() -> None:
+    """It was to end soon; what pushed it off runs for minutes."""
+    setting = queue_behind(4, 1500, long_tokens=800)
+    loses(setting, beside_idle(PreemptVictims()), IDLE_ONLY, lambda p: p.mean_ttft_s, by=2.0)
+
+
+def test_preempt_movable_gains_the_node_where_the_newcomer_lies() -> None:
+    gains(in_the_way(), beside_idle(PreemptMovable()), IDLE_ONLY, first_token_s, by=5.0)
+
+
+def test_preempt_movable_loses_smoothness_for_who_must_load_again() -> None:
+    shepherd = beside_idle(PreemptMovable())
+    loses(in_the_way(), shepherd, IDLE_ONLY, longest_gap_s, by=5.0)
+    loses(in_the_way(), shepherd, beside_idle(MigrateVictims()), longest_gap_s, by=5.0)
+
+
+def test_cheapest_gains_what_any_of_its_rooms_can_do() -> None:
+    """Nobody is idle, so it moves; where somebody is, it stops that one and moves nobody."""
+    both = with_(IDLE_ONLY, room=CheapestRoom())
+    gains(in_the_way(), both, IDLE_ONLY, first_token_s, by=5.0)
+    ours, _ = gains(
+        idle_between(40.0), with_(IDLE_15_S, room=CheapestRoom()), NONE_15_S, first_token_s
+    )
+    assert not ours.commands["Migrate"]
+
+
+def test_cheapest_loses_smoothness_for_those_that_are_moved() -> None:
+    loses(in_the_way(), with_(IDLE_ONLY, room=CheapestRoom()), IDLE_ONLY, longest_gap_s, by=1.5)
