@@ -154,7 +154,8 @@ class _Stay:
         if self._seats == 1:
             yield "one seat serves first come, first served: no processor sharing"
         elif full > LEAST_SHARE:
-            yield f"all {self._seats} seats were taken {100 * full:.0f} % of the time, which PS ignores"
+            share = f"{100 * full:.0f} % of the time"
+            yield f"all {self._seats} seats were taken {share}: who waits is not in PS"
         if self._seats is not None and offered >= self._seats:
             yield f"{number(offered)} requests at once are offered to {self._seats} seats"
         lost = 1 - self.finished / int(self._came.sum())
