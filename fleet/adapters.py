@@ -57,10 +57,11 @@ class Adapters:
         """It is attached: a use like any other for the retention policy."""
         self._used(instance, instance.adapters.entries[adapter], attach_s)
 
-    def use(self, instance: Instance, adapter: AdapterId) -> None:
-        """A request that needs it is sent there."""
+    def use(self, instance: Instance, adapter: AdapterId, arrived_at: float) -> None:
+        """A request is sent there that needs it. Those that waited for it to come count as one."""
         entry = instance.adapters.entries[adapter]
-        self._used(instance, entry, entry.cost_s)
+        if entry.uses > 1 or arrived_at > entry.used_at:
+            self._used(instance, entry, entry.cost_s)
 
     def _used(self, instance: Instance, entry: Entry, cost_s: float) -> None:
         instance.adapters.touch(entry, self.state.now, cost_s)

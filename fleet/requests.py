@@ -121,7 +121,7 @@ class Requests:
         flight.dispatched_at = self.state.now
         self.moves.enter(flight, instance)
         if flight.request.adapter is not None:
-            self.adapters.use(instance, flight.request.adapter)
+            self.adapters.use(instance, flight.request.adapter, flight.request.arrived_at)
         orders = self.orders
         number = flight.command = orders.number()
         dispatch = Dispatch(number, flight.request.id, instance.id)
