@@ -1,7 +1,7 @@
 """Routing by where adapters are attached."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -20,6 +20,9 @@ class AdapterAffinity:
     and SGLang's router do, with a spill that keeps a hot adapter from being pinned to one replica
     (ray-project/ray#65691).
     """
+
+    source: ClassVar[str] = "Ray Serve model multiplexing; SGLang router"
+    departs: ClassVar[str] = "Spills when a holder is busy, where Ray Serve pins the adapter to it."
 
     spill_at: Annotated[float, Meta(ge=0, le=1)] = 0.75
 

@@ -38,10 +38,20 @@ def value(hint: Any) -> st.SearchStrategy[Any]:
     if args and isinstance(args[0], str | int):
         return st.sampled_from(args)
     if args:
-        return {int: st.integers(1, 9), float: st.floats(0.001, 1.0)}[args[0]]
+        return number(args[0], [m for m in args[1:] if isinstance(m, msgspec.Meta)])
     if hint is bool:
         return st.booleans()
     raise AssertionError(f"no strategy for {hint}")
+
+
+def number(kind: Any, bounds: list[msgspec.Meta]) -> st.SearchStrategy[Any]:
+    """From 1 to 9, or up to 1; from the bound on where that does not fit."""
+    low = max((m.ge or 0.0 for m in bounds), default=0.0)
+    above = max((m.gt or 0.0 for m in bounds), default=0.0)
+    if kind is int:
+        least = int(max(1, low, above + 1))
+        return st.integers(least, max(9, least))
+    return st.floats(max(0.001, low, above + 0.001), max(1.0, low, above + 1.0))
 
 
 def answers(question: str) -> st.SearchStrategy[Any]:
