@@ -4,9 +4,11 @@ from importlib import import_module
 
 import typer
 
+from hotbed.bounds import bounds
 from hotbed.capacity import capacity
 from hotbed.compare import compare
 from hotbed.diff import diff
+from hotbed.explain import explain
 from hotbed.policies import policies
 from hotbed.rerun import rerun
 from hotbed.simulate import simulate
@@ -21,8 +23,10 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(compare)
 app.command()(capacity)
+app.command()(explain)
 app.command()(rerun)
 app.command()(diff)
+app.command()(bounds)
 app.command()(policies)
 
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -50,6 +54,15 @@ def bench(context: typer.Context) -> None:
     Example: hotbed bench sim --quick
     """
     passed_on(context, "hotbed.bench.command")
+
+
+@app.command(context_settings=PASSED_ON)
+def reproduce(context: typer.Context) -> None:
+    """Run a paper's experiments again: our numbers beside the published ones.
+
+    Example: hotbed reproduce osdi24 --seeds 3
+    """
+    passed_on(context, "hotbed.reproduce.command")
 
 
 if __name__ == "__main__":
