@@ -21,6 +21,7 @@ from traces import capacity_table
 from traces.capacity import Capacity, Probe, Search, capacity_of, next_load
 from traces.grid import reason_of
 from traces.summary import value_of
+from traces.workload import US_PER_S, Workload
 
 ASPECTS = {
     "objective.ttft_attainment": ("TTFT <= {ttft:g} s",),

@@ -5,6 +5,7 @@ optional extra, imported when it is asked for.
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from hotbed.sweep import Job, RunnerError, SeedError, code_digest, perform
 from hotbed.workloads import DATA_VARIABLE
 
 POLL_S = 0.2  # how often Ctrl-C is looked for
+REACH_S = 5.0  # how long a cluster may take to answer at all
 
 
 class RayError(RunnerError):
@@ -76,6 +78,7 @@ def _ray() -> Any:
 @contextmanager
 def _connected(ray: Any, address: str) -> Iterator[None]:
     """A cluster that was started here ends here; another's goes on."""
+    _reach(address)
     data = os.environ.get(DATA_VARIABLE)
     environment = {"env_vars": {DATA_VARIABLE: data}} if data else {}
     try:
@@ -93,6 +96,17 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Ray itself would try for minutes. Raises RayError."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise RayError(f"--ray {address}: no cluster answers there: {error}") from None
 
 
 def _made(job: Job, code: str) -> Made:

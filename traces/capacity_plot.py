@@ -1,9 +1,11 @@
 """Draws capacities: what was probed at which load, and where each policy's attainment gives way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from traces import figure_style as style
@@ -36,9 +38,19 @@ def capacity_figure(found: Mapping[str, Capacity], target: float, objective: str
     look.rows(loads, list(found))
     loads.set_xlim(left=0)
     style.label(loads, f"Load at which {100 * target:g} % are met", "")
-    if len(found) <= len(look.COLOURS):
-        look.legend_above(figure, look.line_key(list(found)))
+    hollow = any(not probe.settled for own in found.values() for probe in own.probes)
+    look.legend_above(figure, _key(list(found), hollow))
     return figure
+
+
+def _key(policies: Sequence[str], hollow: bool) -> list[Artist]:
+    """Policies have their names beside their bars; here their lines, while those can be told."""
+    handles = look.line_key(policies) if len(policies) <= len(look.COLOURS) else []
+    if hollow or not handles:
+        ring = Line2D([], [], linestyle="", marker="o", markersize=4, label="queue never settled")
+        ring.set(color=style.BLACK, markerfacecolor="white")
+        handles.append(ring)
+    return handles
 
 
 def _log(panel: Axes) -> None:

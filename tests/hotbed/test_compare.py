@@ -9,7 +9,7 @@ from hotbed.interrupts import Interrupt
 from hotbed.runners import Processes, in_turn
 from hotbed.scenarios import choices, load
 from hotbed.study import resolved
-from hotbed.sweep import Job, jobs_of, runs_of, stored, sweep
+from hotbed.sweep import Job, Runner, jobs_of, runs_of, stored, sweep
 from tests.hotbed.small import hotbed, refused, written
 
 SHORT = ["workload.params.span_s=20"]
@@ -23,10 +23,12 @@ def jobs(folder: Path, policies: str | None = None, seeds: int = 2) -> list[Job]
     return jobs_of(loaded, chosen, all_seeds, folder / "runs", values)
 
 
-def swept(todo: list[Job], workers: int = 1, interrupt: Interrupt | None = None) -> list[Job]:
+def swept(
+    todo: list[Job], runner: Runner = in_turn, interrupt: Interrupt | None = None
+) -> list[Job]:
     """Those that were done, or there, in order."""
     done: list[Job] = []
-    sweep(todo, Processes(workers), interrupt or Interrupt(), done.append)
+    sweep(todo, runner, interrupt or Interrupt(), done.append)
     return done
 
 
@@ -100,7 +102,7 @@ def test_processes_of_their_own_make_the_same_runs(tmp_path: Path) -> None:
         folder.mkdir()
     alone, together = jobs(here), jobs(there)
     swept(alone)
-    assert sorted(job.seed for job in swept(together, workers=2)) == [1, 1, 2, 2]
+    assert sorted(job.seed for job in swept(together, Processes(2))) == [1, 1, 2, 2]
     for one, other in zip(alone, together, strict=True):
         assert one.result.read_bytes() == other.result.read_bytes()
 
@@ -109,7 +111,7 @@ def test_a_sweep_that_is_asked_to_stop_at_once_makes_nothing(tmp_path: Path) -> 
     interrupt = Interrupt()
     interrupt.asked = True
     todo = jobs(tmp_path)
-    assert swept(todo, 1, interrupt) == []
+    assert swept(todo, in_turn, interrupt) == []
     assert [stored(job) for job in todo] == [None] * 4
 
 
