@@ -15,7 +15,7 @@ from policies.ordering import arrival
 from policies.placement import anywhere, earliest
 from policies.retention import greedy_dual, recency
 from policies.room import draining, knapsack, migration, stopping
-from policies.routing import affinity, hashing, load
+from policies.routing import affinity, hashing, load, prefixes
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
 from policies.upkeep import prefetch
 
@@ -35,6 +35,8 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "power_of_two": load.PowerOfTwo,
             "session_hash": hashing.SessionHash,
             "chwbl": hashing.BoundedConsistentHash,
+            "prefix_aibrix": prefixes.AibrixPrefix,
+            "preble": prefixes.Preble,
         },
         "scaling": {
             "per_queue": queue.PerQueue,

@@ -1,0 +1,98 @@
+"""What a router believes instances' prefix caches hold: the beginnings of prompts it sent there.
+
+It sees no engine: blocks may have been evicted there that it still lists (AIBrix, Preble and llm-d
+keep the same). It is bounded by an LRU list an instance, a prompt's last block going first, so what
+it lists of a prompt is always a beginning of it. It chooses nobody.
+"""
+
+from typing import Any, Final, TypeAlias
+
+from fleet import events as e
+from fleet.commands import Dispatch
+from fleet.domain import InstanceId, Request
+from fleet.view import View
+
+#: A block's id, with the adapter under which it was computed, if any.
+Key: TypeAlias = int | tuple[int, int]
+
+#: What an index must see: requests that are sent, and instances that lose their KV cache.
+WATCHED: Final = (Dispatch, e.InstanceStopped, e.InstanceLost, e.Slept, e.NodeLost)
+
+
+def keys(request: Request, most: int) -> tuple[Key, ...]:
+    """The first blocks of its prompt, at most so many."""
+    adapter, prefix = request.adapter, request.prefix[:most]
+    return prefix if adapter is None else tuple((int(adapter), block) for block in prefix)
+
+
+class PrefixIndex:
+    """`most_blocks` of a prompt are looked at, `per_instance` remembered of each instance."""
+
+    def __init__(self, per_instance: int = 31_250, most_blocks: int = 256) -> None:
+        self.per_instance = per_instance
+        self.most_blocks = most_blocks
+        self._held: dict[InstanceId, dict[Key, None]] = {}  # least recently sent first
+        self._holders: dict[Key, dict[InstanceId, None]] = {}
+
+    def observe(self, fact: Any, view: View) -> None:
+        match fact:
+            case Dispatch():
+                flight = view.flight(fact.request)
+                if flight is not None and flight.request.prefix:
+                    self.sent(fact.instance, keys(flight.request, self.most_blocks))
+            case e.NodeLost():
+                for instance in view.on_node(fact.node):
+                    self.drop(instance.id)
+            case _:
+                self.drop(fact.instance)
+
+    def sent(self, instance: InstanceId, blocks: tuple[Key, ...]) -> None:
+        held, holders = self._held.setdefault(instance, {}), self._holders
+        for block in reversed(blocks):  # the last is the first to be forgotten
+            if block in held:
+                del held[block]
+            else:
+                holders.setdefault(block, {})[instance] = None
+            held[block] = None
+        while len(held) > self.per_instance:
+            oldest = next(iter(held))
+            del held[oldest]
+            self._leave(oldest, instance)
+
+    def drop(self, instance: InstanceId) -> None:
+        """Its cache is gone."""
+        for block in self._held.pop(instance, {}):
+            self._leave(block, instance)
+
+    def _leave(self, block: Key, instance: InstanceId) -> None:
+        holders = self._holders[block]
+        del holders[instance]
+        if not holders:
+            del self._holders[block]
+
+    def matched(self, blocks: tuple[Key, ...], instance: InstanceId) -> int:
+        """How many of a prompt's first blocks the instance is believed to hold."""
+        held = self._held.get(instance)
+        if not held:
+            return 0
+        low, high = 0, len(blocks)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if blocks[middle - 1] in held:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def longest(self, blocks: tuple[Key, ...], most: int) -> dict[InstanceId, int]:
+        """Who holds a beginning, and how many blocks of it: the longest first, `most` at most."""
+        found: dict[InstanceId, int] = {}
+        for depth in range(len(blocks), 0, -1):
+            holders = self._holders.get(blocks[depth - 1])
+            if holders is None or len(holders) == len(found):
+                continue  # whoever holds more holds this too
+            for instance in holders:
+                if len(found) == most:
+                    return found
+                found.setdefault(instance, depth)
+        return found
