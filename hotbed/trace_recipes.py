@@ -10,7 +10,7 @@ import msgspec
 
 from fleet.streams import Streams
 from traces.lengths import CsvLengths, Lengths, length_sample, mix_of, read_lengths
-from traces.recipe import RECIPES, Adapters, Family, Recipe, Tenants
+from traces.recipe import RECIPES, Adapters, Family, MmppState, Recipe, Tenants
 from traces.schema import TraceError
 from traces.workload import LengthSample
 
@@ -28,6 +28,7 @@ class SynthOptions:
     churn: float | None = None
     tenants: int | None = None
     cv: float | None = None
+    states: str | None = None
     seed: int = 0
     duration_s: float | None = None
     lengths: str | None = None
@@ -43,6 +44,7 @@ def recipe_of(name: str, options: SynthOptions) -> Recipe:
         "rate_rps": options.rate_rps,
         "span_s": options.duration_s,
         "cv": options.cv,
+        "states": states_of(options.states) if options.states else None,
         "families": families_of(options.models) if options.models else None,
         "adapters": _adapters(kind, options),
         "tenants": None if options.tenants is None else Tenants(count=options.tenants),
@@ -67,6 +69,22 @@ def families_of(text: str) -> tuple[Family, ...]:
             raise TraceError(f"models: {part!r} is not allowed: expected a number, or NAME=NUMBER")
         families.append(Family(name, int(count)))
     return tuple(families)
+
+
+def states_of(text: str) -> tuple[MmppState, ...]:
+    """`1:300,10:60` as a rate of 1 for 300 s on average and one of 10 for 60 s."""
+    states = []
+    for part in text.split(","):
+        rate, _, dwell_s = part.partition(":")
+        try:
+            states.append(MmppState(float(rate), float(dwell_s)))
+        except ValueError as error:
+            if isinstance(error, TraceError):
+                raise
+            raise TraceError(
+                f"states: {part!r} is not allowed: expected RATE:SECONDS, such as 10:60"
+            ) from None
+    return tuple(states)
 
 
 def lengths_of(text: str) -> Lengths:

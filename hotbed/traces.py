@@ -236,6 +236,12 @@ def synth(  # noqa: PLR0913 - the options of one command line
     ] = None,
     tenants: Annotated[int | None, typer.Option(help="Sticky tenants (not osdi24).")] = None,
     cv: Annotated[float | None, typer.Option(help="Variation of the gaps; 1 is Poisson.")] = None,
+    states: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE:SECONDS,...", help="Calm and busy times, e.g. 1:300,10:60 (mmpp)."
+        ),
+    ] = None,
     duration_s: Annotated[float | None, typer.Option(help="Seconds to fill.")] = None,
     lengths: Annotated[
         str | None, typer.Option(help="gsm8k+sharegpt, or FILE.csv:PROMPT:OUTPUT.")
@@ -250,7 +256,9 @@ def synth(  # noqa: PLR0913 - the options of one command line
 
     Example: hotbed traces synth osdi24 --rate 0.8 --models opt-6.7b=32 --cv 8 --out osdi24.parquet
     """
-    options = SynthOptions(rate, models, adapters, churn, tenants, cv, seed, duration_s, lengths)
+    options = SynthOptions(
+        rate, models, adapters, churn, tenants, cv, states, seed, duration_s, lengths
+    )
     with one_line_errors():
         writer = _writer(out, None)
         minutes = read_function_minutes(functions) if functions is not None else None

@@ -211,6 +211,34 @@ class Diurnal(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
         require(good, "hourly", self.hourly, "finite rates of 0 or more, not all 0")
 
 
+class MmppState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests come as a Poisson process of `rate` while it lasts, `dwell_s` seconds on average."""
+
+    rate: float
+    dwell_s: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.rate < math.inf, "rate", self.rate, "a finite rate of 0 or more")
+        require_positive("dwell_s", self.dwell_s)
+
+
+class Mmpp(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Markov-modulated Poisson process: calm and busy times of random length, one after another.
+
+    The rates of `states` are in any unit: they are scaled to the mean `rate_rps`. After a state
+    comes any other, all as likely.
+    """
+
+    states: tuple[MmppState, ...] = (MmppState(1.0, 300.0), MmppState(10.0, 60.0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.cv == 1, "cv", self.cv, "1: the states alone make an MMPP bursty")
+        require(len(self.states) > 1, "states", self.states, "two states or more")
+        rates = [state.rate for state in self.states]
+        require(any(rates), "states", rates, "rates that are not all 0")
+
+
 class SLora(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The synthetic workload of S-LoRA (Sheng et al., MLSys 2024): one base, many adapters."""
 
@@ -221,13 +249,14 @@ class SLora(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lengths: Lengths = LengthMix((S_LORA,))
 
 
-Recipe: TypeAlias = Osdi24 | Poisson | Bursty | Diurnal | SLora
+Recipe: TypeAlias = Osdi24 | Poisson | Bursty | Diurnal | Mmpp | SLora
 
 RECIPES: dict[str, type[Recipe]] = {
     "osdi24": Osdi24,
     "poisson": Poisson,
     "bursty": Bursty,
     "diurnal": Diurnal,
+    "mmpp": Mmpp,
     "s-lora": SLora,
 }
 

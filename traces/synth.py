@@ -18,8 +18,19 @@ from traces.demand import model_rates
 from traces.formats.azure_functions import FunctionMinutes
 from traces.lengths import DrawnLengths, draw_lengths
 from traces.limits import require
+from traces.mmpp import Modulation, modulated, modulation_of
 from traces.popularity import Ints, draw, last_free_choice, power_shares, zipf_shares
-from traces.recipe import RECIPES, Adapters, Demand, Diurnal, Osdi24, Recipe, Stream, Zipf
+from traces.recipe import (
+    RECIPES,
+    Adapters,
+    Demand,
+    Diurnal,
+    Mmpp,
+    Osdi24,
+    Recipe,
+    Stream,
+    Zipf,
+)
 from traces.renewal import (
     Floats,
     Intensity,
@@ -71,9 +82,11 @@ def osdi24(recipe: Osdi24, functions: FunctionMinutes | None = None) -> Workload
 
 def stream(recipe: Stream) -> Workload:
     """One arrival process; tenants, bases and adapters request by request. Raises TraceError."""
-    intensity = _intensity(recipe)
     notes: dict[str, str] = {}
-    arrivals = _accepted(recipe, lambda attempt: _of_fleet(recipe, intensity, attempt), notes)
+    if isinstance(recipe, Mmpp):
+        dispersion = _modulation(recipe).dispersion()
+        notes["dispersion"] = f"variance over mean of counts {dispersion:.4g} in long windows"
+    arrivals = _accepted(recipe, lambda attempt: _of_fleet(recipe, attempt), notes)
     size = len(arrivals.us)
     source, tenant = _sources(recipe, size)
     arrivals = Arrivals(arrivals.us, _bases(recipe, size)[source], arrivals.expected)
@@ -135,17 +148,28 @@ def _per_model(recipe: Osdi24, rate_rps: Floats, attempt: int) -> Arrivals:
     return Arrivals(us[order], model[order], float(rate_rps.sum()) * recipe.window_s)
 
 
-def _of_fleet(recipe: Stream, intensity: Intensity, attempt: int) -> Arrivals:
+def _of_fleet(recipe: Stream, attempt: int) -> Arrivals:
     rng = Streams(recipe.seed).array(f"arrivals/{attempt}")
+    intensity = _intensity(recipe, attempt)
     us = _microseconds(equilibrium(rng, intensity, recipe.cv))
-    return Arrivals(us, np.zeros_like(us), intensity.total)
+    drawn = isinstance(recipe, Mmpp)
+    expected = recipe.rate_rps * recipe.span_s if drawn else intensity.total
+    return Arrivals(us, np.zeros_like(us), expected)
 
 
 def _microseconds(seconds: Floats) -> Ints:
     return np.floor(seconds * US_PER_S).astype(np.int64)
 
 
-def _intensity(recipe: Stream) -> Intensity:
+def _modulation(recipe: Mmpp) -> Modulation:
+    states = [(state.rate, state.dwell_s) for state in recipe.states]
+    return modulation_of(states).scaled(recipe.rate_rps)
+
+
+def _intensity(recipe: Stream, attempt: int) -> Intensity:
+    if isinstance(recipe, Mmpp):
+        rng = Streams(recipe.seed).array(f"states/{attempt}")
+        return modulated(rng, _modulation(recipe), recipe.span_s)
     if not isinstance(recipe, Diurnal):
         return steady(recipe.rate_rps, recipe.span_s)
     if not recipe.hourly:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hotbed.trace_recipes import SynthOptions, families_of, recipe_of, sample_of
-from traces.recipe import Adapters, Diurnal, Family, Osdi24, SLora, Tenants
+from traces.recipe import Adapters, Diurnal, Family, Mmpp, MmppState, Osdi24, SLora, Tenants
 from traces.schema import TraceError
 
 
@@ -50,3 +50,25 @@ def test_lengths_of_a_mix_are_drawn_by_the_seed() -> None:
     first, again, other = (sample_of("gsm8k", seed).prompt_tokens for seed in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
     assert first.mean() == pytest.approx(63.3, rel=0.02)
+
+
+def test_states_are_pairs_of_a_rate_and_seconds() -> None:
+    recipe = recipe_of("mmpp", SynthOptions(states="1:300,20:5.5"))
+    assert isinstance(recipe, Mmpp)
+    assert recipe.states == (MmppState(1.0, 300.0), MmppState(20.0, 5.5))
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ("1:300,20", "states: '20' is not allowed: expected RATE:SECONDS"),
+        ("1:300,x:2", "states: 'x:2' is not allowed"),
+        ("1:300,1:0", "dwell_s: 0.0 is not allowed"),
+        ("1:300", "states: (MmppState(rate=1.0, dwell_s=300.0),) is not allowed: expected two"),
+        ("0:300,0:1", "states: [0.0, 0.0] is not allowed: expected rates that are not all 0"),
+    ],
+)
+def test_states_that_make_no_process_are_refused(states: str, message: str) -> None:
+    with pytest.raises(TraceError) as caught:
+        recipe_of("mmpp", SynthOptions(states=states))
+    assert message in str(caught.value)
