@@ -12,12 +12,12 @@ from policies.admission import gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import idle_time
 from policies.ordering import arrival
-from policies.placement import anywhere, earliest
+from policies.placement import anywhere, earliest, locality
 from policies.retention import greedy_dual, recency
 from policies.room import draining, knapsack, migration, stopping
 from policies.routing import affinity, hashing, load, prefixes
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
-from policies.upkeep import prefetch
+from policies.upkeep import llumnix, prefetch
 
 Named = dict[str, type[Any]]
 CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
@@ -54,6 +54,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
         "placement": {
             "earliest_ready": earliest.EarliestReady,
             "random": anywhere.RandomPlacement,
+            "locality": locality.Locality,
         },
         "room": {
             "none": stopping.NoRoom,
@@ -82,7 +83,10 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "bandwidth_share": bandwidth_share.BandwidthShare,
             "rank_linear": rank_linear.RankLinear,
         },
-        "upkeep": {"prefetch_popular": prefetch.PrefetchPopular},
+        "upkeep": {
+            "prefetch_popular": prefetch.PrefetchPopular,
+            "llumnix_migration": llumnix.LlumnixMigration,
+        },
     }
 )
 

@@ -1,6 +1,7 @@
 """Placement that does not look where the checkpoint lies."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class RandomPlacement:
     Where the checkpoint lies plays no part in the choice. What sleeps on free cards is woken first.
     Draws from the stream `placement`.
     """
+
+    source: ClassVar[str] = 'ServerlessLLM, OSDI\'24, section 7.4: the baseline "Serverless"'
 
     def place(self, need: Need, view: View, room: Room) -> Placed:
         model = need.model

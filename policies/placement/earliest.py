@@ -1,7 +1,7 @@
 """Where a model is ready first, by the estimates: ServerlessLLM's placement."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,25 +36,35 @@ class EarliestReady:
     the same size finds no more, because instances of a model that waits have no slots elsewhere.
     """
 
+    source: ClassVar[str] = (
+        "ServerlessLLM, OSDI'24, section 5.1 (start-up-time-optimised scheduling)"
+    )
+    departs: ClassVar[str] = "Nodes to be cleared are a shortlist; the paper tries every server."
+
     shortlist: Annotated[int, Meta(ge=1)] = 8
 
     def place(self, need: Need, view: View, room: Room) -> Placed:
         model = need.model
         if not len(view.nodes):
             return FULL
-        best_at, best = earliest_wake(model, view)
         column = view.ready_column(load_s(model, view))
+        return self.among(model, column, view, room) or FULL
+
+    def among(
+        self, model: ModelSpec, column: npt.NDArray[np.float64], view: View, room: Room
+    ) -> Plan | None:
+        """The earliest start or wake, by when each node would be ready; inf leaves a node out."""
+        best_at, best = earliest_wake(model, view)
         if model.stages > 1:
             staged = place_stages(model, column, view, room)
             sooner = staged is not None and staged.ready_at < best_at
-            return (staged if sooner else best) or FULL
+            return staged if sooner else best
         fits = view.nodes.fits(model.need)
         node = NodeId(int(np.where(fits, column, np.inf).argmin()))
         if fits[node] and column[node] < best_at:
             best_at = float(column[node])
             best = start_there(model, node, best_at, view)
-        cleared = self._cleared(model, column, best_at, view, room)
-        return cleared or best or FULL
+        return self._cleared(model, column, best_at, view, room) or best
 
     def _cleared(
         self,

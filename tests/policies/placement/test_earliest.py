@@ -15,11 +15,15 @@ from fleet.estimates import load_of
 from fleet.holders import Phase
 from fleet.plans import NOTHING, UNNUMBERED, Plan
 from fleet.policy import FULL, Placed
+from policies import recipes
+from policies.keep_alive.idle_time import KeepForever
 from policies.placement.anywhere import RandomPlacement
 from policies.placement.earliest import EarliestReady
 from policies.placement.starts import load_s, nearest
 from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom
 from tests.policies.bench import Bench, model, node
+from tests.policies.clusters import spec
+from tests.policies.duels import GB, Setting, a40, arrivals, gains, loses, with_
 
 
 def plan_of(placed: Placed) -> Plan:
@@ -237,3 +241,50 @@ def test_random_placement_of_a_pipeline_uses_distinct_nodes() -> None:
     placed = RandomPlacement().place(bench.need(0), bench.view, NoRoom())
     assert len({s.node for s in starts(placed).shards}) == 3
     assert isclose(plan_of(placed).ready_at, 1.0 + 80 / 3 / 10.0)
+
+
+def test_earliest_ready_by_hand_is_the_least_of_queue_and_load() -> None:
+    """q + n / b + start-up: 4 + 2 s at the DRAM copy, 1 + 3 s at the SSD copy, else 9 s."""
+    copies = [(0, 0, Tier.DRAM), (0, 1, Tier.SSD)]
+    bench = Bench([node(0), node(1), node(2)], [model(0)], resident=copies)
+    bench.state.nodes.loading_until[0] = 4.0
+    bench.state.nodes.loading_until[1] = 1.0
+    placed = place(bench)
+    assert starts(placed).shards[0].node == 1
+    assert isclose(plan_of(placed).ready_at, 4.0)
+
+
+DRAM, SSD = Tier.DRAM, Tier.SSD
+EARLIEST, ANYWHERE = (
+    with_(recipes.serverlessllm_no_migration(), placement=p)
+    for p in (EarliestReady(), RandomPlacement())
+)
+
+
+def test_earliest_ready_gains_where_copies_are_rare() -> None:
+    """Each model lies on one SSD of four nodes: 3 s there, 11 s from the store elsewhere."""
+    setting = Setting(
+        nodes=tuple(a40(n) for n in range(4)),
+        models=tuple(spec(n, 13 * GB, Whole(1)) for n in range(4)),
+        resident=tuple((n, n, Tier.SSD) for n in range(4)),
+        arrivals=arrivals([(60.0 * n, n % 4) for n in range(8)]),
+    )
+    gains(setting, EARLIEST, ANYWHERE, lambda p: p.mean_ttft_s, by=1.5)
+
+
+#: Two models in turn; node 0 has both in DRAM, node 1 both on its SSD; a card each.
+IN_TURN = Setting(
+    nodes=(a40(0, gpus=1), a40(1, gpus=1)),
+    models=tuple(spec(n, 40 * GB, Whole(1)) for n in range(2)),
+    resident=tuple((n, on, tier) for n in range(2) for on, tier in enumerate((DRAM, SSD))),
+    arrivals=arrivals([(20.0 * n, n % 2) for n in range(20)]),
+)
+
+
+def test_earliest_ready_loses_where_it_stops_what_is_asked_for_next() -> None:
+    """Stopping one model for the other is ready in 1.7 s, a free card beside the SSD in 8 s: so the
+    two stop each other for ever. Chance takes the free card, and both stay."""
+    ours, chance = (with_(policy, keep_alive=KeepForever()) for policy in (EARLIEST, ANYWHERE))
+    mine, theirs = loses(IN_TURN, ours, chance, lambda p: p.mean_ttft_s)
+    assert mine.commands["StartInstance"] == 20
+    assert theirs.commands["StartInstance"] == 2
