@@ -38,7 +38,7 @@ def _caches(bounds: Bounds) -> Iterator[RenderableType]:
         yield Text("  nothing was loaded")
         return
     table = _table(
-        "cache", "misses", "accesses", "misses", "of them saved", "GB", "saved", "seconds", words=2
+        "cache", "kept", "accesses", "misses", "saved", "GB moved", "saved", "seconds", words=2
     )
     for gap in bounds.caches:
         for row in _cache_rows(gap):
@@ -52,7 +52,7 @@ def _caches(bounds: Bounds) -> Iterator[RenderableType]:
 
 
 def _cache_rows(gap: CacheGap) -> Iterator[tuple[str, ...]]:
-    yield gap.tier, "in this run", f"{gap.accesses:,}", *_missed(gap.happened, None)
+    yield gap.tier, "as in this run", f"{gap.accesses:,}", *_missed(gap.happened, None)
     yield "", "with foresight (Belady)", "", *_missed(gap.belady, gap.belady)
     yield "", "at the least (PFOO-L)", "", *_missed(gap.least, gap.least)
 
