@@ -15,7 +15,7 @@ from policies.ordering import arrival
 from policies.placement import anywhere, earliest, locality
 from policies.retention import greedy_dual, recency
 from policies.room import draining, knapsack, migration, stopping
-from policies.routing import affinity, hashing, load, prefixes
+from policies.routing import affinity, freeness, hashing, load, prefixes, tokens
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
 from policies.upkeep import llumnix, prefetch
 
@@ -37,6 +37,8 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "chwbl": hashing.BoundedConsistentHash,
             "prefix_aibrix": prefixes.AibrixPrefix,
             "preble": prefixes.Preble,
+            "freeness": freeness.Freeness,
+            "least_tokens": tokens.LeastTokens,
         },
         "scaling": {
             "per_queue": queue.PerQueue,

@@ -12,7 +12,7 @@ from fleet.policy import Policy
 from policies import recipes
 from policies.scaling.queue import FixedReplicas
 from sim.calendar import Arrival
-from tests.policies.duels import GB, Setting, a40, arrival, with_
+from tests.policies.duels import GB, Played, Setting, a40, arrival, with_
 
 BLOCK_TOKENS = 16
 WARM_AT = 60.0
@@ -77,3 +77,10 @@ def poisson(per_s: float, number: int, seed: int = 0) -> list[float]:
         at += rng.expovariate(per_s)
         out.append(at)
     return out
+
+
+def mean_e2e_s(played: Played) -> float:
+    """Mean seconds from arrival to the last token."""
+    quantiles = played.summary.latency.e2e_s
+    assert quantiles is not None, "nothing finished"
+    return quantiles.mean

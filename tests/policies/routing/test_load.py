@@ -1,5 +1,7 @@
 """Which instance serves by the number of requests, with adapters and without."""
 
+from typing import Any
+
 from fleet.domain import AdapterId, ArtifactId, ModelId, Request, RequestId
 from fleet.holders import Instance
 from fleet.policy import Routing
@@ -19,8 +21,8 @@ def request(lora: int | None = None) -> Request:
 class Fleet:
     """Instances of one model with four sequences and so many adapter slots each."""
 
-    def __init__(self, instances: int, slots: int = 1) -> None:
-        base = model(0, slots=4, adapters=slots)
+    def __init__(self, instances: int, slots: int = 1, **of_model: Any) -> None:
+        base = model(0, slots=4, adapters=slots, **of_model)
         loras = [adapter(n, 0) for n in (20, 21, 22)]
         self.bench = Bench([node(0, instances)], [base], adapters=loras)
         self.instances = [self._run() for _ in range(instances)]
