@@ -118,7 +118,8 @@ class Migrated(Answer, frozen=True, tag=True, gc=False):
 
 
 class InstanceReady(Answer, frozen=True, tag=True, gc=False):
-    """A token was produced. `phases` are named seconds that add up to `load_s`."""
+    """A token was produced. `phases` are named seconds that add up to `load_s`; "queue" is what
+    the node's loader waited for other loads, where it takes them in turn."""
 
     instance: InstanceId
     load_s: float

@@ -95,6 +95,7 @@ class Instance(Holder):
 
     __slots__ = (
         "adapters",
+        "alone_s",
         "dispatched_s",
         "id",
         "idle_since",
@@ -131,6 +132,7 @@ class Instance(Holder):
         self.adapters = Pool(Tier.GPU, model.max_adapters)
         self.step: StepId | None = None  # the plan step that starts, wakes or stops it
         self.stop_step: StepId | None = None  # its stop, held back until its last request ends
+        self.alone_s = 0.0  # what its load was believed to take by itself
         self.queued_s = 0.0  # what its load was believed to wait for others on its node
         self.pinned: list[Entry] = []  # the copy in DRAM that it sleeps on
         self.started_at = now

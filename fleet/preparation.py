@@ -136,6 +136,7 @@ class Preparation:
         stages = len(instance.shards)
         load_s = self.view.estimates.load_s(instance.model, spec, tier, stages)
         ready_at = self.view.ready_at(node, load_s)
+        instance.alone_s = load_s
         instance.queued_s = ready_at - self.state.now - load_s
         until = self.state.nodes.loading_until
         until[node] = max(until[node], ready_at)

@@ -48,7 +48,9 @@ class Reports:
         if opened is None or not isinstance(opened.command, StartInstance):
             return
         instance = self.state.instances[event.instance]
-        self._loaded(instance, opened, opened.command.sources, event.load_s)
+        self._learn(instance, opened.command.sources, event)
+        self.capacity.backoff.succeeded(instance.model.id)
+        self._serves(instance, opened)
 
     def awake(self, event: e.Awake) -> None:
         opened = self.orders.close(event.command)
@@ -60,18 +62,16 @@ class Reports:
         instance.pinned.clear()
         self._serves(instance, opened)
 
-    def _loaded(
-        self, instance: Instance, opened: Open, sources: tuple[Place, ...], load_s: float
+    def _learn(
+        self, instance: Instance, sources: tuple[Place, ...], event: e.InstanceReady
     ) -> None:
+        """What the load took; a loader that says how long it waited for others is believed."""
+        queued_s = dict(event.phases).get("queue", instance.queued_s)
         for shard, source in zip(instance.shards, sources, strict=True):
             node = self.view.node(shard.node)
             tier = source.tier if source.node == shard.node else Tier.REMOTE
-            queued_s = instance.queued_s
             load = load_of(instance.model, tier, len(instance.shards))
-            self.view.estimates.saw_load(load, node, load_s, queued_s=queued_s)
-            self._loads_ended(shard.node, instance)
-        self.capacity.backoff.succeeded(instance.model.id)
-        self._serves(instance, opened)
+            self.view.estimates.saw_load(load, node, event.load_s, queued_s=queued_s)
 
     def _serves(self, instance: Instance, opened: Open) -> None:
         """Its plan's next steps come before the queue: they may be migrations to it."""
@@ -80,12 +80,6 @@ class Reports:
         self.orders.serve[instance.model.id] = None
         self.orders.rest[instance.id] = instance
         self.orders.capacity = True
-
-    def _loads_ended(self, node: NodeId, instance: Instance) -> None:
-        """With no other load on the node, its queue is known to be empty."""
-        others = self.state.on_node[node].values()
-        if not any(i.phase is Phase.LOADING for i in others if i is not instance):
-            self.state.nodes.loading_until[node] = self.state.now
 
     def instance_stopped(self, event: e.InstanceStopped) -> None:
         opened = self.orders.close(event.command)

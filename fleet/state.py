@@ -145,9 +145,9 @@ class State:
         elif before is Phase.ASLEEP:
             del serving.asleep[instance.id]
         serving.starting += (phase in PENDING) - (before in PENDING)
-        if before in TO_LOAD and phase not in TO_LOAD:
-            self.nodes.loading(instance.shards, -1)
         instance.phase = phase
+        if before in TO_LOAD and phase not in TO_LOAD:
+            self._load_over(instance)
         if phase is Phase.READY:
             serving.ready.add(instance)
             if not instance.load:
@@ -158,6 +158,16 @@ class State:
             serving.asleep[instance.id] = instance
         elif phase is Phase.WAKING:
             self.ledger.turn(instance.meter, self.now, Cause.LOADING)
+
+    def _load_over(self, instance: Instance) -> None:
+        """What its nodes still load is believed to end no later than one after another from now."""
+        self.nodes.loading(instance.shards, -1)
+        until = self.nodes.loading_until
+        for shard in instance.shards:
+            others = self.on_node[shard.node].values()
+            at = self.now + sum(i.alone_s for i in others if i.phase in TO_LOAD)
+            late = until[shard.node] <= self.now
+            until[shard.node] = at if late else min(at, until[shard.node])
 
     def release(self, holder: Holder) -> None:
         """Give a holder's GPU memory to whom it was promised, or to the free store."""

@@ -80,7 +80,7 @@ class Instances:
         )
         phases = [(name, seconds * outcome.slow_factor) for name, seconds in drawn]
         phases_s = sum(seconds for _, seconds in phases)
-        load = Load(loaded.node, loaded.id, phases_s, outcome)
+        load = Load(loaded.node, loaded.id, phases_s, outcome, weights=True)
         end = yield from self.loads.carry(load, lambda: self._weights(load, loaded, command))
         if end is End.DONE and not self._kv_blocks(loaded):
             end = End.NO_MEMORY
@@ -90,7 +90,8 @@ class Instances:
         if end is not End.DONE:
             return self._failed_to_start(command, loaded, end.reason)
         load_s = self.env.now - began_at
-        named = (*phases, ("weights", load_s - phases_s))
+        queue = (("queue", load.queued_s),) if load.queued_s else ()
+        named = (*phases, *queue, ("weights", load_s - phases_s - load.queued_s))
         self.serve(loaded)
         about = command.id, command.instance, load_s, named
         self.cluster.answer(lambda now: e.InstanceReady(now, *about), loaded.nodes)
@@ -115,7 +116,8 @@ class Instances:
         card = None
         if isinstance(loaded.model.need, Part):
             card = self._cards.setdefault((loaded.node, loaded.shards[0].gpus[0]), Card())
-        pace = self.loads.profile(loaded.node).pace(loaded.model, _gpus(loaded))
+        stages = len(loaded.shards)
+        pace = self.loads.profile(loaded.node).pace(loaded.model, _gpus(loaded) // stages, stages)
         blocks = self._kv_blocks(loaded)
         engine = Served(loaded.id, loaded.model, loaded.shards, pace, blocks, card)
         self.requests.engines[loaded.id] = engine
@@ -124,11 +126,14 @@ class Instances:
             self.cluster.after(crash_s, lambda: self.crash(engine))
 
     def _kv_blocks(self, loaded: Loaded) -> int:
-        """Blocks of KV cache beside the weights; 0 where an engine could not start."""
+        """Blocks of KV cache beside the weights; 0 where an engine could not start.
+
+        Every stage holds its part of each block, so the smallest one counts for all.
+        """
         blocks = self.cluster.world.kv_blocks
         if blocks is not None:
             return blocks
-        held_bytes = sum(s.gpu_bytes * len(s.gpus) for s in loaded.shards)
+        held_bytes = len(loaded.shards) * min(s.gpu_bytes * len(s.gpus) for s in loaded.shards)
         profile = self.loads.profile(loaded.node)
         return profile.kv_blocks(loaded.model, held_bytes, _gpus(loaded))
 

@@ -5,6 +5,7 @@ loaded nor who is told.
 """
 
 from collections.abc import Callable, Collection, Generator
+from contextlib import ExitStack
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -49,9 +50,10 @@ class SourceLost(Exception):  # noqa: N818 - says what is the case, as the event
 
 
 class Load:
-    """One load to a node. `instance` is whom it is for, if any."""
+    """One load to a node. `instance` is whom it is for, if any; one of `weights` may have to wait
+    for its turn."""
 
-    __slots__ = ("instance", "moving", "node", "outcome", "phases_s")
+    __slots__ = ("instance", "moving", "node", "outcome", "phases_s", "queued_s", "weights")
 
     def __init__(
         self,
@@ -59,7 +61,11 @@ class Load:
         instance: InstanceId | None = None,
         phases_s: float = 0.0,
         outcome: LoadOutcome = UNDISTURBED,
+        *,
+        weights: bool = False,
     ) -> None:
+        self.weights = weights
+        self.queued_s = 0.0
         self.node = node
         self.instance = instance
         self.phases_s = phases_s
@@ -80,6 +86,7 @@ class Loads:
         self._noise = cluster.noise
         self._under_way: dict[simpy.Process, Load] = {}
         self._by_instance: dict[InstanceId, dict[simpy.Process, None]] = {}
+        self._turns: dict[NodeId, simpy.Resource] = {}
 
     def __len__(self) -> int:
         """Loads under way."""
@@ -99,8 +106,13 @@ class Loads:
         try:
             if load.phases_s > 0.0:
                 yield self.env.timeout(load.phases_s)
-            load.moving += transfers()
-            yield self.env.all_of(load.moving)
+            with ExitStack() as stack:
+                if load.weights and self.profile(load.node).loads_in_turn:
+                    asked_at = self.env.now
+                    yield stack.enter_context(self._turn(load.node))
+                    load.queued_s = self.env.now - asked_at
+                load.moving += transfers()
+                yield self.env.all_of(load.moving)
         except SourceLost:
             return End.CUT
         except simpy.Interrupt as interrupt:
@@ -110,6 +122,13 @@ class Loads:
         finally:
             self._leave(process, load)
         return End.DONE if load.outcome.fails_after_fraction is None else End.FAILED
+
+    def _turn(self, node: NodeId) -> simpy.resources.resource.Request:
+        """A place in the queue of the node's loader; leaving it, however, gives it up."""
+        turns = self._turns.get(node)
+        if turns is None:
+            turns = self._turns[node] = simpy.Resource(self.env)
+        return turns.request()
 
     def _enter(self, process: simpy.Process, load: Load) -> None:
         self._under_way[process] = load

@@ -30,6 +30,8 @@ Part = Annotated[float, Meta(gt=0, le=1)]
 Keeper = Literal["sleep", "pool"]
 KEEPERS: tuple[str, ...] = typing.get_args(Keeper)
 UNBOUNDED_BLOCKS = 2**40  # for a model that states no KV size
+#: Activations of a token from one pipeline stage to the next (HydraServe's artifact: 1 ms).
+HOP_S = 1e-3
 
 
 class ProfileError(ValueError):
@@ -117,10 +119,21 @@ class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peer_bytes_per_s: Figure
 
 
+class Turns(Sourced, frozen=True, kw_only=True):
+    """Whether a node's loader takes one load after the other."""
+
+    value: bool
+
+
 class Loads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How loads use the links; a tier left out runs at its link's nominal bandwidth."""
+    """How loads use the links; a tier left out runs at its link's nominal bandwidth.
+
+    With `in_turn` a node's loader moves the weights of one instance after the other, first come,
+    first served; else loads run side by side and share the links.
+    """
 
     chunk_bytes: Figure
+    in_turn: Turns | None = None
     remote: TierLoad | None = None
     ssd: TierLoad | None = None
     dram: TierLoad | None = None
@@ -169,6 +182,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def chunk_bytes(self) -> float:
         return self.loads.chunk_bytes.value
+
+    @property
+    def loads_in_turn(self) -> bool:
+        turns = self.loads.in_turn
+        return turns is not None and turns.value
 
     def node_links(self) -> LinkSpec:
         links = self.links
@@ -233,14 +251,17 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             if not any(keeper in preserved for keeper in phase.preserved_by)
         ]
 
-    def pace(self, model: ModelSpec, gpus: int) -> EnginePace:
-        """How fast an engine with this model on `gpus` cards steps.
+    def pace(self, model: ModelSpec, gpus: int, stages: int = 1) -> EnginePace:
+        """How fast an engine with this model steps, on `gpus` cards in each of its stages.
 
         A roofline, with a measured row's figures in place of its own where the profile has one
         for the model's shape on as many cards: a step reads the weights and the KV cache once
         from HBM and adds the host's overhead; prefill does 2 FLOP a parameter a token at the
         stated MFU, FP16 taking 2 bytes a parameter (Pope et al., MLSys 2023, section 2). Adapters
-        add a constant and a term in the sum of ranks (Toppings, ATC'25: the MBGMV fit).
+        add a constant and a term in the sum of ranks (Toppings, ATC'25: the MBGMV fit). A pipeline
+        of s stages, kept full by s microbatches, reads each stage's weights once for every one of
+        them, which comes to a single stage's time; its stages read their part of the KV cache side
+        by side, and every hop between two adds `HOP_S` to a token.
         """
         card = self.engine
         bytes_per_s = gpus * card.hbm_bytes_per_s.value * card.hbm_efficiency.value
@@ -261,8 +282,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
         for row in self.shapes:
             if row.shape == model.shape and row.gpus == gpus:
-                return _with_row(derived, row)
-        return derived
+                derived = _with_row(derived, row)
+                break
+        return derived if stages == 1 else _piped(derived, stages)
 
     def kv_blocks(self, model: ModelSpec, gpu_bytes_for_engine: int, gpus: int = 1) -> int:
         """Blocks of KV cache that fit beside the weights in what an engine holds on all its
@@ -307,6 +329,14 @@ def _parse(name: str, text: str) -> Profile:
         return msgspec.convert(raw, Profile)
     except msgspec.ValidationError as error:
         raise ProfileError(f"profile {name}: {_explain(str(error), raw)}") from None
+
+
+def _piped(stage: EnginePace, stages: int) -> EnginePace:
+    return msgspec.structs.replace(
+        stage,
+        step_s=stage.step_s + (stages - 1) * HOP_S,
+        per_context_token_s=stage.per_context_token_s / stages,
+    )
 
 
 def _with_row(derived: EnginePace, row: Shape) -> EnginePace:

@@ -63,7 +63,7 @@ class Sleeping:
         outcome = self.cluster.faults.load_outcome()
         wake = self.loads.profile(loaded.node).wake
         wake_s = wake.draw(self.cluster.noise) * outcome.slow_factor if wake is not None else 0.0
-        load = Load(loaded.node, loaded.id, wake_s, outcome)
+        load = Load(loaded.node, loaded.id, wake_s, outcome, weights=True)
         end = yield from self.loads.carry(load, lambda: self._weights(load, loaded, command.source))
         if end is End.GONE:
             return
