@@ -180,11 +180,15 @@ class View:
         return instance.prompt_tokens + max(0.0, ran_s) / pace.decode_s_per_token
 
     def kv_tokens(self, instance: Instance) -> float:
-        """Tokens that fit beside the weights in the memory it holds; inf if the model has no KV."""
+        """Tokens that fit beside the weights in the memory it holds; inf if the model has no KV.
+
+        Every stage holds its part of each token's, so the smallest one counts for all.
+        """
         per_token = instance.model.kv_bytes_per_token
         if not per_token:
             return math.inf
-        held = sum(shard.gpu_bytes * len(shard.gpus) for shard in instance.shards)
+        shards = instance.shards
+        held = len(shards) * min(shard.gpu_bytes * len(shard.gpus) for shard in shards)
         return max(0.0, held - instance.model.weight_bytes) / per_token
 
     def tokens_so_far(self, flight: Flight) -> float:

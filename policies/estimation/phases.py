@@ -15,7 +15,8 @@ from fleet.events import InstanceReady
 from fleet.view import View
 from policies.estimation.pipelined import Pipelined, pipelined_s
 
-WEIGHTS = "weights"  # the phase that moves bytes; every other one is start-up
+WEIGHTS = "weights"  # the phase that moves bytes
+QUEUE = "queue"  # the wait for other loads, of a loader that takes them in turn
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,25 @@ class LearnedPhases:
             return
         node = view.node(start.shards[0].node)
         known = self._phases.setdefault(node.kind, {})
-        for name, seconds in fact.phases:
-            if name == WEIGHTS:
-                self._saw_weights(start, node, seconds, view)
-            else:
+        phases = dict(fact.phases)
+        if WEIGHTS in phases:
+            waited_s = 0.0 if QUEUE in phases else view.instance(start.instance).queued_s
+            self._saw_weights(start, node, (phases[WEIGHTS], waited_s), view)
+        for name, seconds in phases.items():
+            if name not in (WEIGHTS, QUEUE):
                 known[name] = self._mean(known.get(name), seconds)
 
-    def _saw_weights(self, start: StartInstance, node: NodeSpec, took_s: float, view: View) -> None:
-        """Others on the node account for the wait that was believed, down to the nominal time."""
+    def _saw_weights(
+        self, start: StartInstance, node: NodeSpec, took: tuple[float, float], view: View
+    ) -> None:
+        """`took` seconds, and those believed to be due to others: the rest is no less than nominal,
+        unless the whole was faster than that."""
+        took_s, waited_s = took
         source = start.sources[0]
         tier = source.tier if source.node == node.id else Tier.REMOTE
         alone_s = self._alone_s(load_of(view.model(start.model), tier, len(start.shards)), node)
         if alone_s > 0.0:
-            own_s = max(took_s - view.instance(start.instance).queued_s, min(took_s, alone_s))
+            own_s = max(took_s - waited_s, min(took_s, alone_s))
             key = (tier, node.kind)
             self._slowness[key] = self._mean(self._slowness.get(key), own_s / alone_s)
 

@@ -73,6 +73,15 @@ def test_cards_of_one_node_share_its_nic_and_have_a_pcie_link_each() -> None:
     assert ready.load_s == pytest.approx(PHASE_S + 80 / 10)
 
 
+def test_the_smallest_stage_decides_how_much_kv_cache_fits() -> None:
+    """Stages of 40 and 80 bytes count as two of 40: 0.9 * 80 - 40 - 2 bytes are one block of 16."""
+    halves = model(0, Part(40), weight_bytes=40, kv_bytes_per_token=1)
+    play = Hand(setup([node(0), node(1)], [halves]), world())
+    play.start(0.0, shards=(Shard(NodeId(0), (0,), 40), Shard(NodeId(1), (0,), 80)))
+    engine = play.play(20.0).cluster.requests.engines[FIRST]
+    assert engine.kv_blocks == 1
+
+
 def test_stages_on_two_nodes_load_side_by_side() -> None:
     play = hand()
     start = play.start(0.0, model=2, shards=(shard(0, 0), shard(1, 1)))

@@ -192,6 +192,15 @@ def test_a_profile_can_bound_the_prefix_cache_and_does_not_by_itself() -> None:
     assert without.pace(model(16.1e9), 1).prefix_cache_share == 0.0
 
 
+def test_a_pipeline_steps_like_one_stage_and_pays_a_hop_between_two() -> None:
+    profile, llama = load_profile("h100"), model(16.1e9, kv_bytes_per_token=131_072)
+    one, four = profile.pace(llama, 1), profile.pace(llama, 1, 4)
+    assert four.step_s == pytest.approx(one.step_s + 3e-3)
+    assert four.per_context_token_s == pytest.approx(one.per_context_token_s / 4)
+    assert four.per_prefill_token_s == one.per_prefill_token_s
+    assert profile.pace(llama, 4).step_s < one.step_s  # tensor parallelism does step faster
+
+
 def test_kv_blocks_are_what_fits_beside_weights_and_reserve() -> None:
     profile = load_profile("h100")
     llama = model(16.1e9, 131_072)

@@ -1,13 +1,17 @@
 """Loads that share a node's bandwidth: the formula, a load that passes another, one that ends."""
 
-import numpy as np
+import dataclasses
 
-from fleet.domain import LinkSpec, Tier, Whole
+import numpy as np
+from msgspec.structs import replace
+
+from fleet.domain import LinkSpec, NodeId, Tier, Whole
 from fleet.estimates import SlowestHop
 from policies.estimation.bandwidth_share import BandwidthShare
+from sim.profiles import load_profile
 from tests.policies.bench import Bench, model, node
 from tests.policies.clusters import spec
-from tests.policies.duels import GB, Setting, a40, arrivals, gains
+from tests.policies.duels import GB, Setting, a40, arrivals, gains, replace_fields
 from tests.policies.estimation.witness import believing, start_error_s, watched
 
 
@@ -33,18 +37,23 @@ def test_bandwidth_share_by_hand_the_view_counts_the_loads_of_a_node() -> None:
     assert bench.view.ready_column(np.array([3.0])).tolist() == [6.0]
 
 
-#: Node 0 has both models; the other one has only the store, at a tenth of the SSD's bandwidth.
+#: Loads share links here. Node 0 has both models; the other one has only a slow store.
+SHARED = replace(load_profile("h100"), phases=())
 SLOW_STORE = LinkSpec(5e8, 5e9, 25e9, 1.25e9)
 PASSING = Setting(
-    nodes=(a40(0), a40(1, links=SLOW_STORE)),
-    models=(spec(0, 80 * GB, Whole(2)), spec(1, 5 * GB, Whole(1))),
+    nodes=tuple(
+        replace_fields(SHARED.node_spec(NodeId(n), f"n{n}"), {"links": SLOW_STORE})
+        for n in range(2)
+    ),
+    models=(spec(0, 100 * GB, Whole(2)), spec(1, 5 * GB, Whole(1))),
     resident=((0, 0, Tier.SSD), (1, 0, Tier.SSD)),
+    profiles=(SHARED,),
     arrivals=arrivals([(0.0, 0), (1.0, 1)]),
 )
 
 
 def test_bandwidth_share_gains_where_a_small_load_passes_a_large_one() -> None:
-    """5 GB beside 80 GB take 2 s, not the 16 s of the queue: so they are not fetched for 10 s."""
+    """5 GB beside 100 GB take 2 s, not the 20 s of the queue: so they are not fetched for 10 s."""
     ours, simplest = believing(BandwidthShare()), believing(SlowestHop())
     mine, theirs = gains(PASSING, ours, simplest, lambda p: p.mean_ttft_s)
     assert mine.finished == theirs.finished == 2
@@ -64,11 +73,10 @@ def test_bandwidth_share_loses_where_the_load_under_way_is_nearly_over() -> None
 
 def test_what_a_load_waited_for_others_does_not_make_the_next_one_look_slow() -> None:
     """The wait that was believed is taken off before a measured load corrects its model."""
-    again = Setting(
-        PASSING.nodes[:1],
-        PASSING.models,
-        arrivals([(0.0, 0), (1.0, 1), (200.0, 1)]),
-        resident=((0, 0, Tier.SSD), (1, 0, Tier.SSD)),
+    again = dataclasses.replace(
+        PASSING,
+        nodes=PASSING.nodes[:1],
+        arrivals=arrivals([(0.0, 0), (1.0, 1), (200.0, 1)]),
     )
     believed, took = watched(again, believing(BandwidthShare()))[1].pairs[-1]
     assert abs(believed - took) < 0.1 * took

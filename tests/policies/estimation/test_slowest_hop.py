@@ -1,5 +1,6 @@
 """ServerlessLLM's estimate, as published and as released."""
 
+from dataclasses import replace
 from math import isclose
 
 from fleet.domain import Tier, Whole
@@ -9,6 +10,7 @@ from policies.estimation.bandwidth_share import BandwidthShare
 from tests.policies.bench import model, node
 from tests.policies.clusters import spec
 from tests.policies.duels import GB, Setting, a40, arrivals, gains, with_
+from tests.policies.estimation.test_bandwidth_share import PASSING
 from tests.policies.estimation.witness import believing, start_error_s
 
 NODE = node(0)  # 10 bytes/s from the remote store, 40 from SSD, 80 over PCIe
@@ -66,12 +68,8 @@ def test_slowest_hop_gains_where_a_queue_is_longer_than_the_way_to_the_store() -
 
 
 def test_slowest_hop_loses_where_a_small_load_would_pass_a_large_one() -> None:
-    """It believes that 2 GB wait for the end of 80 GB; fair links let them pass."""
-    setting = Setting(
-        nodes=(a40(0),),
-        models=(spec(0, 80 * GB, Whole(2)), spec(1, 2 * GB, Whole(1))),
-        resident=((0, 0, Tier.SSD), (1, 0, Tier.SSD)),
-        arrivals=arrivals([(0.0, 0), (1.0, 1)]),
+    """It believes that 5 GB wait for the end of 100 GB; fair links let them pass."""
+    one = replace(PASSING, nodes=PASSING.nodes[:1])
+    assert start_error_s(one, believing(SlowestHop())) > 2 * start_error_s(
+        one, believing(BandwidthShare())
     )
-    hop = start_error_s(setting, believing(SlowestHop()))
-    assert hop > 2 * start_error_s(setting, believing(BandwidthShare()))
