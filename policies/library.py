@@ -13,7 +13,18 @@ from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import idle_time
 from policies.ordering import arrival
 from policies.placement import anywhere, earliest, locality
-from policies.retention import greedy_dual, recency
+from policies.retention import (
+    arc,
+    chameleon,
+    chance,
+    first_in,
+    foresight,
+    frequency,
+    greedy_dual,
+    recency,
+    s3fifo,
+    sieve,
+)
 from policies.room import draining, knapsack, migration, stopping
 from policies.routing import affinity, freeness, hashing, load, prefixes, tokens
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
@@ -70,7 +81,18 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
         },
         "retention": {
             "lru": recency.LeastRecentlyUsed,
+            "fifo": first_in.FirstInFirstOut,
+            "lfu": frequency.LeastFrequentlyUsed,
+            "random": chance.RandomRetention,
+            "s3fifo": s3fifo.S3Fifo,
+            "sieve": sieve.Sieve,
+            "arc": arc.AdaptiveReplacement,
             "gdsf": greedy_dual.GreedyDualSizeFrequency,
+            "landlord": greedy_dual.Landlord,
+            "hyperbolic": frequency.Hyperbolic,
+            "chameleon": chameleon.Chameleon,
+            "lorax_cycle": first_in.LoraxCycle,
+            "belady": foresight.Belady,
             "nothing": recency.KeepNothing,
         },
         "keep_alive": {
