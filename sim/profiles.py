@@ -119,10 +119,21 @@ class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peer_bytes_per_s: Figure
 
 
+class Turns(Sourced, frozen=True, kw_only=True):
+    """Whether a node's loader takes one load after the other."""
+
+    value: bool
+
+
 class Loads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How loads use the links; a tier left out runs at its link's nominal bandwidth."""
+    """How loads use the links; a tier left out runs at its link's nominal bandwidth.
+
+    With `in_turn` a node's loader moves the weights of one instance after the other, first come,
+    first served; else loads run side by side and share the links.
+    """
 
     chunk_bytes: Figure
+    in_turn: Turns | None = None
     remote: TierLoad | None = None
     ssd: TierLoad | None = None
     dram: TierLoad | None = None
@@ -171,6 +182,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def chunk_bytes(self) -> float:
         return self.loads.chunk_bytes.value
+
+    @property
+    def loads_in_turn(self) -> bool:
+        turns = self.loads.in_turn
+        return turns is not None and turns.value
 
     def node_links(self) -> LinkSpec:
         links = self.links
