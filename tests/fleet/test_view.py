@@ -44,3 +44,15 @@ def test_a_load_is_ready_behind_those_under_way() -> None:
     assert bench.view.ready_at(NodeId(0), 3.0, begin_at=20.0) == 23.0
     column = bench.view.ready_column(np.array([3.0, 3.0]))
     assert column.tolist() == pytest.approx([12.0, 3.0])
+
+
+def test_loads_that_end_early_shorten_the_queue_behind_them() -> None:
+    bench = Bench([node(0, 3)], [model(n) for n in range(3)])
+    starts = [bench.begin(plan_of(place(bench, n)))[0] for n in range(3)]
+    assert bench.state.nodes.loading_until[0] == 27.0  # 9 s each, one after another
+    bench.at(5.0).answer(starts[0])
+    assert bench.state.nodes.loading_until[0] == 23.0
+    bench.at(40.0).answer(starts[1])
+    assert bench.state.nodes.loading_until[0] == 49.0, "late: the last one begins its 9 s"
+    bench.answer(starts[2])
+    assert bench.state.nodes.loading_until[0] == 40.0

@@ -41,6 +41,7 @@ from sim.profiles import (
     Profile,
     Shape,
     Spread,
+    Turns,
 )
 from sim.world import World
 from tests import specs
@@ -89,6 +90,7 @@ def profile(
     per_prefill_token_s: float = PREFILL_S,
     phase_s: float = PHASE_S,
     chunk_bytes: float = 1e-9,
+    in_turn: bool = False,
     links: LinkSpec = LINKS,
 ) -> Profile:
     """Without KV sizes in the models every engine has all the KV blocks it can ask for."""
@@ -101,7 +103,7 @@ def profile(
         measured=None,
         machine=Machine(*[figure(1)] * 5),
         links=Links(*[figure(getattr(links, name)) for name in Links.__struct_fields__]),
-        loads=Loads(figure(chunk_bytes)),
+        loads=Loads(figure(chunk_bytes), Turns(source="made up", value=in_turn)),
         engine=EngineFigures(**engine),  # type: ignore[arg-type]
         stop=spread(STOP_S),
         attach=spread(ATTACH_S),
