@@ -15,7 +15,7 @@ import msgspec
 
 from fleet.policy import Policy
 from policies import foreign
-from policies.library import ASKED, CATALOG, RECIPES
+from policies.library import ASKED, CATALOG, PARTS, RECIPES, SHAPES
 
 
 class PolicyError(ValueError):
@@ -24,7 +24,10 @@ class PolicyError(ValueError):
 
 T = TypeVar("T")
 QUESTIONS: Final = tuple(CATALOG)
-NAMES: Final = {cls: name for named in CATALOG.values() for name, cls in named.items()}
+#: Answers and what they are made of, by kind.
+KINDS: Final = {**CATALOG, **PARTS}
+PROTOCOLS: Final = {**ASKED, **SHAPES}
+NAMES: Final = {cls: name for named in KINDS.values() for name, cls in named.items()}
 
 
 def build(spec: str | Mapping[str, Any]) -> Policy:
@@ -57,14 +60,17 @@ def resolve(spec: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make(question: str, given: Any, where: str = "") -> Any:
-    """One answer, from a name or a mapping with `name` and parameters. Raises `PolicyError`."""
+    """One answer or part, from a name or a mapping with `name` and parameters.
+
+    Raises `PolicyError`.
+    """
     where = where or f"policy.{question}"
     params = _mapping(where, given, "name")
     name = params.pop("name", None)
-    cls = CATALOG[question].get(name) if isinstance(name, str) else None
+    cls = KINDS[question].get(name) if isinstance(name, str) else None
     if cls is None:
-        cls = _foreign(where, name, CATALOG[question])
-        cls = _told(where, lambda: foreign.policy_class(cls, name, ASKED[question][1]))
+        cls = _foreign(where, name, KINDS[question])
+        cls = _told(where, lambda: foreign.policy_class(cls, name, PROTOCOLS[question][1]))
     return _called(where, cls, params)
 
 
@@ -124,7 +130,7 @@ def _called(where: str, made_by: Callable[..., Any], params: Mapping[str, Any]) 
 
 def _parameter(where: str, value: Any, hint: Any) -> Any:
     """A parameter that is itself a policy, or several of them, is made; any other is converted."""
-    for question, (protocol, _) in ASKED.items():
+    for question, (protocol, _) in PROTOCOLS.items():
         if hint is protocol:
             return make(question, value, where)
         if get_origin(hint) is tuple and get_args(hint)[0] is protocol:
@@ -161,7 +167,7 @@ def _described(answer: Any) -> Any:
 def _is_policy(value: Any) -> bool:
     if type(value) in NAMES:
         return True
-    return any(all(hasattr(value, m) for m in methods) for _, methods in ASKED.values())
+    return any(all(hasattr(value, m) for m in methods) for _, methods in PROTOCOLS.values())
 
 
 def _fields(answer: Any) -> dict[str, Any]:

@@ -26,7 +26,17 @@ from policies.retention import (
     sieve,
 )
 from policies.room import draining, knapsack, migration, stopping
-from policies.routing import affinity, freeness, hashing, load, prefixes, tokens
+from policies.routing import (
+    affinity,
+    filter_score,
+    freeness,
+    hashing,
+    load,
+    prefixes,
+    scorers,
+    scoring,
+    tokens,
+)
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
 from policies.upkeep import llumnix, prefetch
 
@@ -50,6 +60,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "preble": prefixes.Preble,
             "freeness": freeness.Freeness,
             "least_tokens": tokens.LeastTokens,
+            "filter_score": filter_score.FilterScore,
         },
         "scaling": {
             "per_queue": queue.PerQueue,
@@ -114,6 +125,25 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
     }
 )
 
+#: What some answers are made of, by kind: no question of their own.
+PARTS: Final[Mapping[str, Named]] = MappingProxyType(
+    {
+        "filter": {"low_queue": filter_score.LowQueue, "low_kv": filter_score.LowKv},
+        "scorer": {
+            "prefix": scorers.PrefixScorer,
+            "queue": scorers.QueueScorer,
+            "kv": scorers.KvScorer,
+            "lora_affinity": scorers.LoraAffinityScorer,
+            "load_aware": scorers.LoadAwareScorer,
+            "no_hit_lru": scorers.NoHitLruScorer,
+        },
+        "picker": {
+            "max_score": filter_score.MaxScore,
+            "weighted_random": filter_score.WeightedRandom,
+        },
+    }
+)
+
 #: The protocol of each question, and what its policies can do.
 ASKED: Final[Mapping[str, tuple[type[Any], tuple[str, ...]]]] = MappingProxyType(
     {
@@ -128,6 +158,15 @@ ASKED: Final[Mapping[str, tuple[type[Any], tuple[str, ...]]]] = MappingProxyType
         "keep_alive": (protocols.KeepAlive, ("rest",)),
         "estimation": (Estimation, ("load_s", "attach_s", "ready_at")),
         "upkeep": (protocols.Upkeep, ("every_s", "tend")),
+    }
+)
+
+#: The same of each kind of part.
+SHAPES: Final[Mapping[str, tuple[type[Any], tuple[str, ...]]]] = MappingProxyType(
+    {
+        "filter": (scoring.Filter, ("sift",)),
+        "scorer": (scoring.Scorer, ("weight", "scores")),
+        "picker": (scoring.Picker, ("pick",)),
     }
 )
 

@@ -14,6 +14,8 @@ from policies.catalog import PolicyError, build, describe, make, resolve
 from policies.library import ASKED, CATALOG, RECIPES
 from policies.placement.anywhere import RandomPlacement
 from policies.room.stopping import CheapestRoom, EvictIdle, PreemptVictims
+from policies.routing.filter_score import FilterScore, LowQueue, WeightedRandom
+from policies.routing.scorers import LoadAwareScorer, PrefixScorer
 from tests.policies import own
 
 EVERY = [(question, name) for question, named in CATALOG.items() for name in named]
@@ -29,7 +31,7 @@ def parameters(made_by: Callable[..., Any]) -> st.SearchStrategy[dict[str, Any]]
 
 def value(hint: Any) -> st.SearchStrategy[Any]:
     """What could stand for a parameter of this type in JSON."""
-    for question, (protocol, _) in ASKED.items():
+    for question, (protocol, _) in catalog.PROTOCOLS.items():
         if hint is protocol:
             return st.just(question).flatmap(answers)
     if get_origin(hint) is tuple:
@@ -55,7 +57,7 @@ def number(kind: Any, bounds: list[msgspec.Meta]) -> st.SearchStrategy[Any]:
 
 
 def answers(question: str) -> st.SearchStrategy[Any]:
-    named = CATALOG[question]
+    named = catalog.KINDS[question]
     return st.sampled_from(sorted(named)).flatmap(
         lambda name: parameters(named[name]).map(lambda p: {"name": name, **p})
     )
@@ -118,6 +120,23 @@ def test_answers_replace_those_of_the_recipe() -> None:
     assert not policy.online_estimates
 
 
+def test_a_routing_is_put_together_from_parts() -> None:
+    policy = build(
+        {
+            "routing": {
+                "name": "filter_score",
+                "filters": [{"name": "low_queue", "most": 5}],
+                "scorers": [{"name": "prefix", "weight": 1}, "load_aware"],
+                "picker": "weighted_random",
+            }
+        }
+    )
+    assert policy.routing == FilterScore(
+        (LowQueue(5),), (PrefixScorer(1.0), LoadAwareScorer()), WeightedRandom()
+    )
+    assert build(describe(policy)) == policy
+
+
 def test_upkeep_is_one_policy_or_a_list() -> None:
     one, every = {"name": "prefetch_popular", "every_s": 5}, {"name": "prefetch_popular"}
     assert [u.every_s for u in build({"upkeep": one}).upkeep] == [5.0]
@@ -163,6 +182,10 @@ BAD = [
         ["policy.room.rooms[1]", "'migrat'", "did you mean 'migrate'?"],
     ),
     ({"room": {"name": "cheapest", "rooms": "migrate"}}, ["policy.room.rooms", "list"]),
+    (
+        {"routing": {"name": "filter_score", "scorers": ["queu"]}},
+        ["policy.routing.scorers[0]", "'queu'", "did you mean 'queue'?"],
+    ),
     ({"upkeep": ["prefetch"]}, ["policy.upkeep[0]", "'prefetch'", "prefetch_popular"]),
     ({"online_estimates": "yes"}, ["policy.online_estimates", "'yes'", "bool"]),
     ({"admission": "no.such.package:Thing"}, ["policy.admission", "no.such.package:Thing"]),
