@@ -266,8 +266,8 @@ class Workload(Fields):
     `start` and `duration` are the trace's own time, before `compress`. `lengths` fills in missing
     token counts ("gsm8k+sharegpt", or FILE.csv:PROMPT:OUTPUT). `max_tokens` is what every client
     asks for at most; left out, it is the longest output there is. `model` names the base of
-    requests that name none. `functions` (of osdi24) are Azure Functions minutes. `context` cuts
-    what has more tokens.
+    requests that name none. `functions` (of osdi24) are Azure Functions minutes; `clients` and
+    `client_lengths` (of servegen) are ServeGen's tables. `context` cuts what has more tokens.
 
     In a closed loop a session's next turn is sent a think time after the end of the turn before;
     left out, it is one where the trace has think times. `sessions_per_s` draws when sessions begin,
@@ -278,6 +278,8 @@ class Workload(Fields):
     synth: Text | None = None
     params: dict[str, Any] = {}
     functions: Text | None = None
+    clients: Text | None = None
+    client_lengths: Text | None = None
     format: Text | None = None
     columns: Text | None = None
     model: Text | None = None
@@ -300,8 +302,10 @@ class Workload(Fields):
         one_of(self, "trace", "synth")
         if self.trace is None and self.synth is None:
             raise ValueError("trace and synth are missing; expected one of them")
-        if self.trace is not None and (self.params or self.functions):
-            raise ValueError("params and functions belong to synth; there is a trace")
+        if self.trace is not None and (self.params or self.functions or self.clients):
+            raise ValueError("params, functions and clients belong to synth; there is a trace")
+        if self.client_lengths is not None and self.clients is None:
+            raise ValueError("client_lengths is given without clients; expected both")
         return self
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from traces.formats import jobs
+from traces.formats import jobs, servegen
 from traces.formats.content import Content
 from traces.formats.detect import DEFAULT_MODEL, Format, detect, minutes_of, read_content
 from traces.schema import TraceError
@@ -64,6 +64,11 @@ def examine(path: Path, shown: Path) -> Found:
     if file_format == Format.JOBS:
         read = jobs.read(content)
         return Found(str(shown), file_format, len(read), "jobs", read.span_s)
+    if file_format == Format.CLIENT_WINDOWS:
+        clients = servegen.read_rates(content)
+        span_s = float(clients.windows * clients.window_s)
+        size, sources = len(clients.clients), len(clients.sources)
+        return Found(str(shown), file_format, size, "clients", span_s, sources)
     workload = read_content(content, file_format, DEFAULT_MODEL, 0)
     size, span_s = len(workload), workload.duration_s
     models, adapters = len(workload.models()), len(workload.adapters())

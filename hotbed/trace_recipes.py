@@ -108,7 +108,7 @@ def sample_of(text: str, seed: int) -> LengthSample:
 def _adapters(kind: type[Recipe], options: SynthOptions) -> Adapters | None:
     if options.adapters_per_base is None and options.churn is None:
         return None
-    default = msgspec.structs.asdict(kind())["adapters"] or Adapters()
+    default = msgspec.structs.asdict(kind()).get("adapters") or Adapters()
     changes = {"per_base": options.adapters_per_base, "churn": options.churn}
     kept = {key: value for key, value in changes.items() if value is not None}
     changed: Adapters = msgspec.structs.replace(default, **kept)

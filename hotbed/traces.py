@@ -25,6 +25,7 @@ from traces.formats.column_map import ColumnMap
 from traces.formats.detect import (
     DEFAULT_MODEL,
     Format,
+    read_clients,
     read_function_minutes,
     read_trace,
 )
@@ -249,6 +250,12 @@ def synth(  # noqa: PLR0913 - the options of one command line
     functions: Annotated[
         Path | None, typer.Option(help="Azure Functions minutes as popularity (osdi24).")
     ] = None,
+    clients: Annotated[
+        Path | None, typer.Option(help="Rates of clients in windows (servegen).")
+    ] = None,
+    client_lengths: Annotated[
+        Path | None, typer.Option(help="Quantiles of the clients' lengths (servegen).")
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -262,7 +269,8 @@ def synth(  # noqa: PLR0913 - the options of one command line
     with one_line_errors():
         writer = _writer(out, None)
         minutes = read_function_minutes(functions) if functions is not None else None
-        workload = synthesise(trace_recipes.recipe_of(recipe, options), minutes)
+        tenants_of = read_clients(clients, client_lengths) if clients is not None else None
+        workload = synthesise(trace_recipes.recipe_of(recipe, options), minutes, tenants_of)
         _write(writer, workload, out)
     _say_written(out, workload, as_json)
 

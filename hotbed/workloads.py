@@ -14,8 +14,15 @@ import msgspec
 from fleet.scenario import Scenario, ScenarioError, Workload
 from fleet.scenario_text import unknown_name
 from hotbed.trace_recipes import lengths_of, sample_of
+from traces.clients import ClientData
 from traces.formats.column_map import ColumnMap
-from traces.formats.detect import DEFAULT_MODEL, Format, read_function_minutes, read_workload
+from traces.formats.detect import (
+    DEFAULT_MODEL,
+    Format,
+    read_clients,
+    read_function_minutes,
+    read_workload,
+)
 from traces.recipe import RECIPES, Family, Recipe
 from traces.sessions import begin, fit
 from traces.synth import synthesise
@@ -52,8 +59,13 @@ def requests_of(scenario: Scenario, folder: Path, seed: int) -> Requests:
 
 def input_files(scenario: Scenario, folder: Path) -> dict[str, str]:
     """SHA-256 by field of the files that the workload is made from."""
-    fields = {"workload.trace": scenario.workload.trace}
-    fields["workload.functions"] = scenario.workload.functions
+    asked = scenario.workload
+    fields = {
+        "workload.trace": asked.trace,
+        "workload.functions": asked.functions,
+        "workload.clients": asked.clients,
+        "workload.client_lengths": asked.client_lengths,
+    }
     return {
         field: hashlib.sha256(found(name, folder, field).read_bytes()).hexdigest()
         for field, name in fields.items()
@@ -90,10 +102,20 @@ def _drawn(scenario: Scenario, folder: Path, seed: int) -> Requests:
     if asked.functions is not None:
         minutes = read_function_minutes(found(asked.functions, folder, "workload.functions"))
     families = _families(scenario)
-    requests = synthesise(recipe_of(asked, families, seed), minutes)
+    clients = _clients(asked, folder)
+    requests = synthesise(recipe_of(asked, families, seed), minutes, clients)
     if "families" in asked.params:
         return requests
     return _renamed(requests, families, scenario)
+
+
+def _clients(asked: Workload, folder: Path) -> ClientData | None:
+    if asked.clients is None:
+        return None
+    rates = found(asked.clients, folder, "workload.clients")
+    if asked.client_lengths is None:
+        return read_clients(rates)
+    return read_clients(rates, found(asked.client_lengths, folder, "workload.client_lengths"))
 
 
 def recipe_of(asked: Workload, families: tuple[Family, ...], seed: int) -> Recipe:

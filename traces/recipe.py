@@ -249,7 +249,44 @@ class SLora(Stream, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lengths: Lengths = LengthMix((S_LORA,))
 
 
-Recipe: TypeAlias = Osdi24 | Poisson | Bursty | Diurnal | Mmpp | SLora
+class ServeGen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Clients as ServeGen recorded them, each a tenant: rates, burstiness and lengths in windows.
+
+    The `clients` busiest (all where left out) of the `sources` (models of the data; all where left
+    out) from `start_s` of the data on, scaled to `rate_rps` together. A family called as a source
+    serves its clients, the other models take the rest in turn. The share `own_adapters` of the
+    clients name an adapter of their own in every request. `lengths` are drawn where no client
+    lengths are given; those are cut to `context_tokens`.
+    """
+
+    rate_rps: float = 1.0
+    span_s: float = 3600.0
+    start_s: float = 0.0
+    seed: int = 0
+    families: tuple[Family, ...] = (Family("base", 16),)
+    clients: int | None = None
+    sources: tuple[str, ...] = ()
+    own_adapters: float = 0.0
+    lengths: Lengths = LengthMix((GSM8K, SHAREGPT))
+    context_tokens: int = 32_768
+
+    def __post_init__(self) -> None:
+        require_positive("rate_rps", self.rate_rps)
+        require(
+            0 < self.span_s <= SPAN_LIMIT_S, "span_s", self.span_s, f"above 0, to {SPAN_LIMIT_S:g}"
+        )
+        require(0 <= self.start_s < math.inf, "start_s", self.start_s, "0 or more seconds")
+        require(len(self.families) > 0, "families", self.families, "one family or more")
+        require(self.clients is None or self.clients > 0, "clients", self.clients, "1 or more")
+        require_share("own_adapters", self.own_adapters)
+        require_count("context_tokens", self.context_tokens, 2)
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.span_s
+
+
+Recipe: TypeAlias = Osdi24 | Poisson | Bursty | Diurnal | Mmpp | SLora | ServeGen
 
 RECIPES: dict[str, type[Recipe]] = {
     "osdi24": Osdi24,
@@ -258,6 +295,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "diurnal": Diurnal,
     "mmpp": Mmpp,
     "s-lora": SLora,
+    "servegen": ServeGen,
 }
 
 

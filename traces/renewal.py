@@ -8,6 +8,7 @@ exactly `L(T)` expected points whatever its CV (Cox, Renewal Theory, 1962, ch. 2
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LARGEST_BLOCK = 1_000_000  # of gaps drawn at once
 SINUSOID_PIECES_PER_PERIOD = 288  # five minutes of a day
 
 
@@ -86,9 +88,32 @@ def unit_points(rng: np.random.Generator, cv: float, until: float) -> Floats:
     Gaps are Gamma(shape 1/CV^2, scale CV^2). The first point is the forward recurrence time
     U * Gamma(1/CV^2 + 1, CV^2): a uniform part of the length-biased gap that covers time 0.
     """
-    scale = cv * cv
-    first = rng.random() * rng.gamma(1 / scale + 1, scale)
-    return _points_from(rng, cv, first, until)
+    return gamma_points(rng, 1 / (cv * cv), until)
+
+
+def gamma_points(rng: np.random.Generator, shape: float, until: float) -> Floats:
+    """The same by the shape of the Gamma law, 1/CV^2."""
+    scale = 1 / shape
+    first = rng.random() * rng.gamma(shape + 1, scale)
+    return _filled(lambda size: rng.gamma(shape, scale, size=size), scale, first, until)
+
+
+def weibull_points(rng: np.random.Generator, shape: float, until: float) -> Floats:
+    """The points below `until` of an equilibrium Weibull renewal process with mean gap 1.
+
+    A gap is E^(1/shape) / Gamma(1 + 1/shape) with E exponential; the length-biased gap has E from
+    Gamma(1 + 1/shape) instead, and the first point is a uniform part of it.
+    """
+    power = 1 / shape
+    log_mean = math.lgamma(1 + power)
+    spread = math.exp(min(math.lgamma(1 + 2 * power) - 2 * log_mean, 50.0)) - 1
+
+    def gaps(exponential: Floats) -> Floats:
+        made: Floats = np.exp(np.minimum(power * np.log(exponential) - log_mean, 700.0))
+        return made
+
+    first = float(rng.random() * gaps(np.array([rng.gamma(1 + power)]))[0])
+    return _filled(lambda size: gaps(rng.standard_exponential(size)), spread, first, until)
 
 
 def equilibrium(rng: np.random.Generator, intensity: Intensity, cv: float) -> Floats:
@@ -129,12 +154,19 @@ def per_window_expectation(mean: float, cv: float) -> float:
 
 
 def _points_from(rng: np.random.Generator, cv: float, first: float, until: float) -> Floats:
-    """`first` and then Gamma gaps, below `until`; draws in blocks, whose size changes nothing."""
+    """`first` and then Gamma gaps, below `until`."""
     scale = cv * cv
-    block = int(until + 4 * cv * math.sqrt(until)) + 16
+    return _filled(lambda size: rng.gamma(1 / scale, scale, size=size), scale, first, until)
+
+
+def _filled(
+    draw_gaps: Callable[[int], Floats], variance: float, first: float, until: float
+) -> Floats:
+    """`first` and then gaps of mean 1, below `until`; in blocks, whose size changes nothing."""
+    block = min(int(until + 4 * math.sqrt(variance * until)), LARGEST_BLOCK) + 16
     blocks = [np.array([first])]
     while blocks[-1][-1] < until:
-        blocks.append(blocks[-1][-1] + np.cumsum(rng.gamma(1 / scale, scale, size=block)))
+        blocks.append(blocks[-1][-1] + np.cumsum(draw_gaps(block)))
     points = np.concatenate(blocks)
     kept: Floats = points[points < until]
     return kept

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fleet.streams import Streams
 from traces.burstiness import interarrival_cv, weighted_cv
 from traces.churn import draw_adapters
+from traces.clients import ClientData
 from traces.demand import model_rates
 from traces.formats.azure_functions import FunctionMinutes
 from traces.lengths import DrawnLengths, draw_lengths
@@ -28,6 +29,7 @@ from traces.recipe import (
     Mmpp,
     Osdi24,
     Recipe,
+    ServeGen,
     Stream,
     Zipf,
 )
@@ -43,13 +45,25 @@ from traces.renewal import (
     stepwise,
 )
 from traces.schema import TraceError
+from traces.servegen import servegen
 from traces.workload import US_PER_S, TraceMeta, Workload
 
 ATTEMPTS = 1000  # of a recipe with accept_within
 
 
-def synthesise(recipe: Recipe, functions: FunctionMinutes | None = None) -> Workload:
-    """The workload of any recipe. Only `Osdi24` takes functions. Raises TraceError."""
+def synthesise(
+    recipe: Recipe, functions: FunctionMinutes | None = None, clients: ClientData | None = None
+) -> Workload:
+    """The workload of any recipe. Raises TraceError.
+
+    Only `Osdi24` takes functions; `ServeGen` needs clients, and nobody else takes them.
+    """
+    if isinstance(recipe, ServeGen):
+        require(clients is not None, "clients", None, "a file with the clients' rates in windows")
+        assert clients is not None, "required"
+        require(functions is None, "functions", "given", "none: servegen takes clients")
+        return servegen(recipe, clients)
+    require(clients is None, "clients", "given", "none: only servegen draws from them")
     if isinstance(recipe, Osdi24):
         return osdi24(recipe, functions)
     require(functions is None, "functions", "given", "none: only osdi24 takes popularity from them")

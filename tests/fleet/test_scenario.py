@@ -97,7 +97,7 @@ def test_models_may_be_those_of_the_trace() -> None:
         ("name: opt", "name: solo, count: 1", "no valid YAML: 'count' is written twice"),
         ("name: small\n", "", "small.yaml: name is missing"),
         ("name: small", "name: 7", "line 1: name is 7; it must be a text"),
-        ("synth: poisson", "trace: x", "workload: params and functions belong to synth"),
+        ("synth: poisson", "trace: x", "workload: params, functions and clients belong to synth"),
         ("synth: poisson,", "", "workload: trace and synth are missing; expected one of them"),
         ("{synth", "[{synth", "line 10: no valid YAML: expected"),
         ("tpot: 100ms", "models: {opt: {ttft: 0s}}", "slo.models.opt.ttft is '0s'; it must be a"),

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hotbed.traces import app, span_text
+from tests.traces.tenants import length_columns, parquet, rate_columns
 from traces.formats import jobs, normalised
 from traces.formats.detect import read_jobs, read_workload
 from traces.jobs import Jobs
@@ -279,3 +280,26 @@ def test_sessions_are_given_a_clock_and_a_context(tmp_path: Path) -> None:
     seen = json.loads(_run("describe", out, "--json").stdout)["description"]["sessions"]
     assert (seen["sessions"], seen["waiting_share"]) == (9, 0.0)
     assert "turns a session" in _run("describe", out).stdout
+
+
+def test_clients_are_drawn_from_their_tables(tmp_path: Path) -> None:
+    rates, lengths = tmp_path / "rates.parquet", tmp_path / "lengths.parquet"
+    rates.write_bytes(parquet(**rate_columns()).data)
+    lengths.write_bytes(parquet(**length_columns()).data)
+    (item,) = json.loads(_run("list", tmp_path, "--json").stdout)["traces"]
+    assert (item["count"], item["holds"], item["span_s"]) == (3, "clients", 1800.0)
+    out = tmp_path / "out.parquet"
+    words = ("--rate", 2, "--models", "big=1", "--duration-s", 1800, "--clients", rates, "--json")
+    refused = _run("synth", "servegen", "--out", out, *words)
+    assert (
+        "families: ['big'] is not allowed: expected a model for clients of small" in refused.stderr
+    )
+    words = ("--rate", 2, "--models", "m=2", "--duration-s", 1800, "--clients", rates, "--json")
+    said = json.loads(_run("synth", "servegen", "--out", out, *words).stdout)
+    assert (said["models"], said["tenants"]) == (2, 3)
+    assert "2 expected" in said["meta"]["notes"]["realised_rate"]
+    missing = _run("synth", "servegen", "--out", out, *words, "--client-lengths", lengths)
+    assert "client lengths: none of small" in _refusal(missing)
+    assert "expected a file with the clients' rates" in _refusal(
+        _run("synth", "servegen", "--out", out)
+    )

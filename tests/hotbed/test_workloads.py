@@ -7,6 +7,7 @@ import pytest
 from fleet.scenario import ScenarioError, parse
 from hotbed.workloads import DATA_VARIABLE, found, input_files, requests_of
 from tests.hotbed.small import SMALL, small, trace_file
+from tests.traces.tenants import length_columns, parquet, rate_columns
 
 HERE = Path()
 
@@ -88,3 +89,24 @@ def test_the_files_that_are_read_are_known_by_their_content(tmp_path: Path) -> N
     trace_file(tmp_path, requests=5)
     assert input_files(scenario, tmp_path) != before
     assert input_files(small(), tmp_path) == {}
+
+
+def test_clients_are_files_of_the_workload(tmp_path: Path) -> None:
+    (tmp_path / "rates.parquet").write_bytes(parquet(**rate_columns()).data)
+    (tmp_path / "lengths.parquet").write_bytes(parquet(**length_columns()).data)
+    changes = {
+        "workload": "{synth: servegen, clients: rates.parquet, params: {span_s: 1800, rate_rps: 1}}"
+    }
+    scenario = parse(SMALL, "small.yaml", changes)
+    requests = requests_of(scenario, tmp_path, 1)
+    assert set(requests.models()) <= {"opt-00", "opt-01", "solo"}
+    assert requests.tenants() == ("big/client-000", "big/client-007", "small/client-000")
+    both = parse(SMALL, "s", changes | {"workload.client_lengths": "lengths.parquet"})
+    assert set(input_files(both, tmp_path)) == {"workload.clients", "workload.client_lengths"}
+    one = parse(SMALL, "s", changes | {
+        "workload.client_lengths": "lengths.parquet", "workload.params.sources": "[big]",
+        "workload.params.clients": "1",
+    })  # fmt: skip
+    assert requests_of(one, tmp_path, 1).frame["prompt_tokens"].max() <= 80
+    with pytest.raises(ScenarioError, match="client_lengths is given without clients"):
+        parse(SMALL, "s", {"workload.client_lengths": "lengths.parquet"})

@@ -4,15 +4,26 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
+from traces.clients import ClientData
 from traces.describe_jobs import describe_jobs
 from traces.formats import mooncake, normalised
 from traces.formats.column_map import ColumnMap
 from traces.formats.content import Content
-from traces.formats.detect import Format, detect, read_function_minutes, read_jobs, read_workload
+from traces.formats.detect import (
+    Format,
+    detect,
+    read_clients,
+    read_function_minutes,
+    read_jobs,
+    read_workload,
+)
+from traces.recipe import Family, ServeGen
+from traces.servegen import servegen
 from traces.sessions import predecessors
 from traces.workload import Workload
 
@@ -220,3 +231,41 @@ def test_training_jobs_have_the_counts_of_their_cards(
     seen = describe_jobs(read_jobs(_file(f"normalized/{name}.parquet")))
     assert (seen.jobs, seen.tenants) == (jobs, tenants)
     assert {of.gpus: of.jobs for of in seen.gpu_counts}[1] == one_gpu
+
+
+def _servegen() -> ClientData:
+    rates = _file("normalized/servegen_client_rates_dev.parquet")
+    return read_clients(rates, _file("normalized/servegen_length_quantiles_dev.parquet"))
+
+
+def test_servegen_s_clients_have_the_counts_of_their_card() -> None:
+    data = _servegen()
+    windows = data.windows
+    sizes = {s: sum(c.source == s for c in windows.clients) for s in windows.sources}
+    assert sizes == {"m-large": 162, "m-mid": 109, "m-small": 43}
+    assert windows.windows * windows.window_s == 7 * 86_400
+    mended, filled = windows.mended()
+    assert filled == 21  # of m-mid: an aggregate of exactly 0 is missing telemetry
+    assert data.lengths is not None
+    assert len(data.lengths) == 123 + 69 + 30
+    assert mended.rate_rps.sum() > windows.rate_rps.sum()
+
+
+def test_servegen_s_clients_ask_as_recorded() -> None:
+    """Rates, shares, burstiness and lengths of a scaled-down morning."""
+    data = _servegen()
+    recipe = ServeGen(rate_rps=20.0, start_s=36_000.0, span_s=3600.0, families=(Family("m", 4),))
+    works = [servegen(msgspec.structs.replace(recipe, seed=seed), data) for seed in range(5)]
+    sizes = [len(work) for work in works]
+    assert np.mean(sizes) == pytest.approx(72_000, rel=0.03)
+    rates = data.windows.rate_rps[:, 60:66].sum(axis=1)
+    top = data.windows.clients[int(rates.argmax())]
+    name = f"{top.source}/client-{top.number:03d}"
+    share = np.mean([(work.frame["tenant_id"] == name).mean() for work in works])
+    assert share == pytest.approx(rates.max() / rates.sum(), rel=0.05)
+    prompts = works[0].frame["prompt_tokens"][works[0].frame["tenant_id"] == name]
+    tables = data.lengths or {}
+    if top in tables:
+        table = tables[top]
+        held = np.searchsorted(table.from_s, 36_000, side="right") - 1
+        assert prompts.median() == pytest.approx(table.prompt_tokens[held, 2], rel=0.1)

@@ -18,6 +18,7 @@ from traces.renewal import (
     steady,
     stepwise,
     unit_points,
+    weibull_points,
 )
 
 
@@ -135,3 +136,23 @@ def test_arrivals_are_sorted_within_the_span_and_never_in_an_empty_window(
 def test_mapping_back_inverts_the_integral_of_the_rate() -> None:
     intensity = Intensity(np.array([0.0, 2.0, 6.0]), np.array([0.0, 8.0, 10.0]))
     assert intensity.at(np.array([4.0, 8.0, 9.0])).tolist() == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(("shape", "mean"), [(0.5, 4.0), (1.0, 4.0), (2.5, 3.0)])
+def test_weibull_gaps_in_equilibrium_hold_their_expectation_too(shape: float, mean: float) -> None:
+    rng = Streams(9).array("weibull")
+    counts = np.array([len(weibull_points(rng, shape, mean)) for _ in range(8000)])
+    assert counts.mean() == pytest.approx(mean, abs=4 * counts.std() / math.sqrt(len(counts)))
+
+
+def test_weibull_gaps_have_their_law() -> None:
+    gaps = np.diff(weibull_points(Streams(9).array("gaps"), 0.5, 100_000.0))
+    assert gaps.mean() == pytest.approx(1.0, rel=0.03)
+    # Of shape 1/2 and mean 1: P(gap > x) = exp(-sqrt(2 x)).
+    for x in (0.1, 1.0, 4.0):
+        assert (gaps > x).mean() == pytest.approx(math.exp(-math.sqrt(2 * x)), abs=0.01)
+
+
+def test_a_weibull_law_of_a_minute_shape_stays_finite_work() -> None:
+    points = weibull_points(Streams(9).array("minute"), 0.001, 5.0)
+    assert len(points) == 0 or points[-1] < 5.0

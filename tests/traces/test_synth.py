@@ -20,9 +20,10 @@ from traces.recipe import (
     Bursty,
     Diurnal,
     Family,
+    Mmpp,
     Osdi24,
     Poisson,
-    Recipe,
+    ServeGen,
     SLora,
     Tenants,
     Zipf,
@@ -31,6 +32,7 @@ from traces.schema import TraceError
 from traces.synth import osdi24, stream, synthesise
 from traces.workload import TraceMeta, Workload
 
+Drawn = Osdi24 | Poisson | Bursty | Diurnal | Mmpp | SLora  # from nothing but the recipe
 RICH = Bursty(
     rate_rps=2.0,
     span_s=4000.0,
@@ -193,8 +195,8 @@ def test_functions_given_to_another_recipe_are_refused() -> None:
         synthesise(Poisson(), functions)
 
 
-@pytest.mark.parametrize("kind", RECIPES.values(), ids=RECIPES)
-def test_every_workload_is_valid_and_says_what_it_is(kind: type[Recipe]) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in RECIPES.values() if kind is not ServeGen])
+def test_every_workload_is_valid_and_says_what_it_is(kind: type[Drawn]) -> None:
     recipe = kind(seed=2, span_s=600.0, rate_rps=2.0)
     workload = synthesise(recipe)
     workload.validate()

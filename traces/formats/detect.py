@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from traces.clients import ClientData
 from traces.formats import (
     azure_functions,
     azure_functions_2021,
@@ -18,6 +19,7 @@ from traces.formats import (
     mooncake,
     normalised,
     parquet_table,
+    servegen,
     weka,
 )
 from traces.formats.azure_functions import FunctionMinutes
@@ -49,6 +51,8 @@ class Format(StrEnum):
     WEKA = "weka"
     COLUMN_MAP = "column-map"
     JOBS = "jobs"
+    CLIENT_WINDOWS = "client-windows"
+    CLIENT_LENGTHS = "client-lengths"
 
     @classmethod
     def named(cls, name: str) -> "Format":
@@ -128,6 +132,11 @@ def read_content(content: Content, file_format: Format, model: str, seed: int) -
             return minutes_of(content, file_format).spread(seed)
         case Format.JOBS:
             raise TraceError(f"{content.file}: a trace of training jobs: expected requests")
+        case Format.CLIENT_WINDOWS | Format.CLIENT_LENGTHS:
+            raise TraceError(
+                f"{content.file}: {file_format}, from which `hotbed traces synth servegen` draws: "
+                "expected requests"
+            )
         case Format.COLUMN_MAP:
             raise TraceError(f"{content.file}: the format {file_format} needs a column map")
         case _:
@@ -137,10 +146,26 @@ def read_content(content: Content, file_format: Format, model: str, seed: int) -
 def read_jobs(path: Path) -> Jobs:
     """The training jobs of a file. Raises TraceError for any other trace."""
     content = Content.of(path)
-    file_format = detect(content)
-    if file_format != Format.JOBS:
-        raise TraceError(f"{content.file}: a {file_format} trace: expected training jobs")
+    _expect(content, Format.JOBS)
     return jobs.read(content)
+
+
+def read_clients(rates: Path, lengths: Path | None = None) -> ClientData:
+    """Rates of clients, and where a file is given, their lengths. Raises TraceError."""
+    content = Content.of(rates)
+    _expect(content, Format.CLIENT_WINDOWS)
+    windows = servegen.read_rates(content)
+    if lengths is None:
+        return ClientData(windows)
+    content = Content.of(lengths)
+    _expect(content, Format.CLIENT_LENGTHS)
+    return ClientData(windows, servegen.read_lengths(content))
+
+
+def _expect(content: Content, wanted: Format) -> None:
+    told = detect(content)
+    if told != wanted:
+        raise TraceError(f"{content.file}: a {told} file: expected {wanted}")
 
 
 def read_function_minutes(path: Path) -> FunctionMinutes:
@@ -170,6 +195,10 @@ def _of_parquet(content: Content) -> Format:
         return Format.FUNCTION_MINUTES
     if set(names) >= set(jobs.NEEDED):
         return Format.JOBS
+    if set(names) >= servegen.RATES:
+        return Format.CLIENT_WINDOWS
+    if set(names) >= servegen.LENGTHS:
+        return Format.CLIENT_LENGTHS
     raise _unknown(content.file, names, f"the columns {', '.join(sorted(NORMALISED_COLUMNS))}")
 
 
