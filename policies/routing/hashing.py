@@ -83,11 +83,14 @@ class Ring:
         if gone:
             kept = ~np.isin(self._owners, gone)
             self._points, self._owners = self._points[kept], self._owners[kept]
-        for number in sorted(set(members) - self._members.keys()):
-            points = np.sort(mixed(mixed(self._steps) ^ np.uint64(number + 1)))
+        new = np.array(sorted(set(members) - self._members.keys()), np.int64)
+        if len(new):
+            of_new = mixed(mixed(self._steps)[None, :] ^ (new.astype(np.uint64) + 1)[:, None])
+            order = np.argsort(of_new, axis=None, kind="stable")
+            points = of_new.ravel()[order]
             places = np.searchsorted(self._points, points)
             self._points = np.insert(self._points, places, points)
-            self._owners = np.insert(self._owners, places, number)
+            self._owners = np.insert(self._owners, places, new[order // len(self._steps)])
         self._members = dict.fromkeys(members)
 
     def walk(self, key: int, most: int) -> list[InstanceId]:
