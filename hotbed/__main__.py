@@ -9,6 +9,7 @@ from hotbed.capacity import capacity
 from hotbed.compare import compare
 from hotbed.diff import diff
 from hotbed.explain import explain
+from hotbed.export import export
 from hotbed.policies import policies
 from hotbed.rerun import rerun
 from hotbed.simulate import simulate
@@ -26,6 +27,7 @@ app.command()(capacity)
 app.command()(explain)
 app.command()(rerun)
 app.command()(diff)
+app.command()(export)
 app.command()(bounds)
 app.command()(policies)
 

@@ -140,23 +140,26 @@ def until_first_token(spans: Iterable[Span], finished: RequestFinished | None) -
     Of a request that never finished, all of them. The first token's time is the client's, so what
     ran before it was scheduled for good was lost.
     """
-    parted: list[Span] = []
+    pieces: list[Span] = []
     for span in spans:
         if finished is None or span.wait is not RUNS:
-            parted.append(span)
+            pieces.append(span)
         else:
-            parted += _parted(span, finished.scheduled_at, finished.first_token_at)
+            pieces += parted(span, finished.scheduled_at, finished.first_token_at)
     if finished is None:
-        return parted
+        return pieces
     return [
         msgspec.structs.replace(span, end=min(span.end, finished.first_token_at))
-        for span in parted
+        for span in pieces
         if span.begin < finished.first_token_at
     ]
 
 
-def _parted(span: Span, scheduled_at: float, first_token_at: float) -> list[Span]:
-    """One stay on an instance: in the engine's queue, in prefill, and after the first token."""
+def parted(span: Span, scheduled_at: float, first_token_at: float) -> list[Span]:
+    """One stay on an instance: in the engine's queue, in prefill, and after the first token.
+
+    A stay before the request was scheduled for good was lost.
+    """
     if span.end <= scheduled_at:
         return [msgspec.structs.replace(span, wait=Wait.LOST)]
     edges = [span.begin, max(span.begin, scheduled_at), max(span.begin, first_token_at), span.end]
