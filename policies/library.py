@@ -12,7 +12,7 @@ from policies.admission import gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import idle_time
 from policies.ordering import arrival
-from policies.placement import anywhere, earliest, locality
+from policies.placement import anywhere, earliest, hydraserve, locality
 from policies.retention import (
     arc,
     chameleon,
@@ -38,7 +38,7 @@ from policies.routing import (
     tokens,
 )
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
-from policies.upkeep import llumnix, prefetch
+from policies.upkeep import consolidation, llumnix, prefetch, preloading, tenants
 
 Named = dict[str, type[Any]]
 CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
@@ -79,6 +79,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "earliest_ready": earliest.EarliestReady,
             "random": anywhere.RandomPlacement,
             "locality": locality.Locality,
+            "hydraserve": hydraserve.HydraServe,
         },
         "room": {
             "none": stopping.NoRoom,
@@ -119,7 +120,10 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "rank_linear": rank_linear.RankLinear,
         },
         "upkeep": {
+            "consolidate": consolidation.Consolidate,
             "prefetch_popular": prefetch.PrefetchPopular,
+            "density_knapsack": preloading.DensityKnapsack,
+            "tenant_sticky": tenants.TenantSticky,
             "llumnix_migration": llumnix.LlumnixMigration,
         },
     }
@@ -182,5 +186,6 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
         "keep_alive": recipes.keep_alive,
         "gdsf": recipes.gdsf,
         "adapter_affinity": recipes.adapter_affinity,
+        "hydraserve": recipes.hydraserve,
     }
 )
