@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet import commands as c
 from fleet.commands import Command
 from fleet.controller import Controller
 from fleet.events import Event
@@ -21,7 +23,7 @@ from traces.startup_bounds import CopiesLog, least_waits_s
 
 Pairs = list[tuple[Event, Sequence[Command]]]
 
-RECIPES = (
+RECIPES: tuple[str | dict[str, Any], ...] = (
     "serverlessllm",
     "serverlessllm_no_migration",
     "shepherd_star",
@@ -32,17 +34,23 @@ RECIPES = (
     "adapter_affinity",
     "keep_alive",
     "static",
+    {"recipe": "gdsf", "keep_alive": {"name": "fixed", "keep_alive_s": 1, "sleep_level": 1}},
+    {
+        "recipe": "serverlessllm",
+        "keep_alive": {"name": "fixed", "keep_alive_s": 1, "sleep_level": 2},
+    },
+    {"recipe": "serverless", "upkeep": {"name": "prefetch_popular", "every_s": 5}},
 )
 
 
 FAULTS = {
     "faults": "{engine_crash_per_instance_hour: 30, load_failure_probability: 0.1,"
     " slow_load_probability: 0.2, slow_load_factor: 3, late_report_probability: 0.2,"
-    " late_report_s: 1, fetch_failure_probability: 0.2}"
+    " late_report_s: 1, fetch_failure_probability: 0.2, node_loss_per_node_hour: 30, repair_s: 5}"
 }
 
 
-def journal_of(bound: Bound, recipe: str) -> Pairs:
+def journal_of(bound: Bound, recipe: str | dict[str, Any]) -> Pairs:
     pairs: Pairs = []
     controller = Controller(bound.setup, catalog.build(recipe))
     Cluster(controller, bound.world, lambda event, given: pairs.append((event, given))).run(
@@ -72,7 +80,7 @@ def short_of_memory(seed: int, dram_gb: int, ssd_gb: int, **changes: str) -> Bou
     faults=st.booleans(),
 )
 def test_no_run_is_better_than_its_bounds(
-    recipe: str, seed: int, dram_gb: int, ssd_gb: int, faults: bool
+    recipe: str | dict[str, Any], seed: int, dram_gb: int, ssd_gb: int, faults: bool
 ) -> None:
     bound = short_of_memory(seed, dram_gb, ssd_gb, **(FAULTS if faults else {}))
     pairs = journal_of(bound, recipe)
@@ -108,6 +116,16 @@ def assert_start_ups_hold(bound: Bound, pairs: Pairs) -> None:
 def bounds_of_recipe(recipe: str, **changes: str) -> Bounds:
     bound = short_of_memory(3, 30, 45, **changes)
     return bounds_of(bound.setup, journal_of(bound, recipe))
+
+
+def test_those_runs_sleep_wake_and_fetch() -> None:
+    given_ = {
+        type(command)
+        for recipe in RECIPES[-3:]
+        for _, commands in journal_of(short_of_memory(3, 60, 45), recipe)
+        for command in commands
+    }
+    assert given_ >= {c.Sleep, c.Wake, c.Fetch}
 
 
 def test_bounds_of_a_busy_fleet_say_something() -> None:
