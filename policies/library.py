@@ -8,7 +8,7 @@ from fleet import policy as protocols
 from fleet.estimates import Estimation, SlowestHop
 from fleet.policy import Policy
 from policies import recipes
-from policies.admission import gates
+from policies.admission import budgets, feasible, gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import idle_time
 from policies.ordering import arrival
@@ -47,6 +47,9 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "admit_all": gates.AdmitAll,
             "bounded_hold": gates.BoundedHold,
             "gate": gates.Gate,
+            "token_bucket": budgets.TokenBucket,
+            "probabilistic_shed": feasible.ProbabilisticShed,
+            "slo_feasible": feasible.SloFeasible,
         },
         "ordering": {"fcfs": arrival.FirstComeFirstServed},
         "arbitration": {"longest_waiting": arrival.LongestWaiting},

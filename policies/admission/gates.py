@@ -1,7 +1,7 @@
 """Who is let in. Asked once, when a request arrives."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -27,6 +27,8 @@ class BoundedHold:
     included; loading is not counted. Asked for by operators against thundering herds on a cold
     model (volcano-sh/kthena#1019).
     """
+
+    source: ClassVar[str] = "volcano-sh/kthena#1019; Retry-After as in RFC 9110, section 10.2.3"
 
     most_held: Annotated[int, Meta(ge=0)] = 64
 

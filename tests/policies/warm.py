@@ -7,12 +7,14 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from fleet.domain import AdapterSpec, ArtifactId, ModelId, ModelSpec, Tier, Whole
 from fleet.policy import Policy
 from policies import recipes
 from policies.scaling.queue import FixedReplicas
 from sim.calendar import Arrival
-from tests.policies.duels import GB, Played, Setting, a40, arrival, with_
+from tests.policies.duels import GB, Measure, Played, Setting, a40, arrival, with_
 
 BLOCK_TOKENS = 16
 WARM_AT = 60.0
@@ -84,3 +86,39 @@ def mean_e2e_s(played: Played) -> float:
     quantiles = played.summary.latency.e2e_s
     assert quantiles is not None, "nothing finished"
     return quantiles.mean
+
+
+def tenant_p99_s(tenant: int) -> Measure:
+    """P99 of the time to the first token of one tenant's finished requests."""
+
+    def measure(played: Played) -> float:
+        requests = played.record.requests
+        mine = requests.finished & (requests.tenant == tenant)
+        return float(np.percentile((requests.first_token_at - requests.arrived_at)[mine], 99))
+
+    return measure
+
+
+def missed(setting: Setting) -> Measure:
+    """How many of the requests with a deadline had no first token by then."""
+    deadlines = {
+        a.request.id: a.request.deadline_at
+        for a in setting.arrivals
+        if a.request.deadline_at is not None
+    }
+
+    def measure(played: Played) -> float:
+        requests = played.record.requests
+        columns = (requests.id, requests.finished, requests.first_token_at)
+        met = sum(
+            finished and first_at <= deadlines.get(number, -1.0)
+            for number, finished, first_at in zip(*(c.tolist() for c in columns), strict=True)
+        )
+        return float(len(deadlines) - met)
+
+    return measure
+
+
+def not_served(played: Played) -> float:
+    """Requests that did not finish."""
+    return float(played.summary.requests.arrived - played.finished)
