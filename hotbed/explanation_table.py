@@ -14,6 +14,7 @@ from traces.starts import Attach, Start
 
 MOST_SPANS = 40
 MOST_MOMENTS = 60
+MOST_HELD = 8  # instances that a node's row names
 NOTHING = "-"
 OUTCOMES = {
     "sent": "sends it to instance {instance}",
@@ -189,7 +190,13 @@ def _cards(one: Candidate, at: float) -> str:
         )
     if one.fits:
         return "free"
-    return "cannot be cleared" if one.asked else "taken; clearing not asked for"
+    holders = ", ".join(
+        f"{held.model} ({held.requests if held.phase == 'ready' else held.phase})"
+        for held in one.held[:MOST_HELD]
+    )
+    more = f" and {len(one.held) - MOST_HELD} more" if len(one.held) > MOST_HELD else ""
+    asked = "cannot be cleared" if one.asked else "clearing not asked for"
+    return f"{asked}: {holders}{more}"
 
 
 def _ready_in(one: Candidate, at: float) -> str:

@@ -4,6 +4,7 @@ It knows files, words and exit codes; everything heavy is imported when it is ne
 """
 
 import gzip
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENDINGS = (".json", ".json.gz")
+GZIP_LEVEL = 5
+BUFFER_BYTES = 1 << 18
 
 
 def export(
@@ -87,8 +90,9 @@ def _written(path: Path) -> "Iterator[Callable[[bytes], object]]":
     try:
         with part.open("wb") as file:
             if path.suffix == ".gz":
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-                    yield packed.write
+                packed = gzip.GzipFile("", "wb", GZIP_LEVEL, file, mtime=0)
+                with io.BufferedWriter(cast(io.RawIOBase, packed), BUFFER_BYTES) as buffered:
+                    yield buffered.write
             else:
                 yield cast(BinaryIO, file).write
         os.replace(part, path)

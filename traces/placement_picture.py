@@ -12,6 +12,7 @@ import numpy as np
 
 from fleet.commands import Command, Migrate, Preempt, Sleep, StartInstance, StopInstance, Wake
 from fleet.domain import InstanceId, ModelSpec, NodeId, Tier
+from fleet.holders import Phase
 from fleet.needs import Need
 from fleet.plans import Plan
 from fleet.policy import Clearing
@@ -41,6 +42,15 @@ class Cleared(msgspec.Struct, frozen=True):
     free_at: float
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Who holds cards of a node: an instance, what it is doing, and for how many requests."""
+
+    instance: int
+    model: str
+    phase: str
+    requests: int
+
+
 class Candidate(msgspec.Struct, frozen=True):
     """A node as the question found it.
 
@@ -59,6 +69,7 @@ class Candidate(msgspec.Struct, frozen=True):
     idle_gpus: int
     fits: bool
     at_best: float
+    held: tuple[Held, ...]
     asked: bool = False
     cleared: Cleared | None = None
     ready_at: float | None = None
@@ -150,10 +161,18 @@ def _candidate(
         idle_gpus=int(view.nodes.idle_gpus[node]),
         fits=bool(fits),
         at_best=float(at_best),
+        held=tuple(_held(node, view)),
         asked=node in asked,
         cleared=cleared,
         ready_at=ready_at,
     )
+
+
+def _held(node: NodeId, view: View) -> Iterator[Held]:
+    """A sleeper holds no cards."""
+    for one in view.on_node(node):
+        if one.phase is not Phase.ASLEEP:
+            yield Held(one.id, one.model.name, one.phase.name.lower(), one.load)
 
 
 def _order(one: Candidate) -> tuple[bool, float, int]:

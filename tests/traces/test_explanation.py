@@ -76,6 +76,9 @@ def test_a_request_on_a_full_fleet_waits_for_room_and_then_for_the_clearing() ->
     assert one.refusals[0].answer == "full"
     (refused,) = one.refusals[0].candidates
     assert (refused.fits, refused.cleared, refused.ready_at) == (False, None, None)
+    assert [(held.model, held.phase, held.requests) for held in refused.held] == [
+        ("m0", "ready", 1)
+    ]
     (begun,) = one.starts
     assert begun.placement is not None
     assert [(v.how, v.model, v.requests) for v in begun.placement.victims] == [("stop", "m0", 0)]
