@@ -7,10 +7,12 @@ from msgspec import Meta
 
 from fleet.policy import KeepAlive, Policy
 from policies.admission.gates import AdmitAll, BoundedHold
+from policies.estimation.bandwidth_share import BandwidthShare
 from policies.keep_alive.idle_time import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
 from policies.ordering.arrival import FirstComeFirstServed, LongestWaiting
 from policies.placement.anywhere import RandomPlacement
 from policies.placement.earliest import EarliestReady
+from policies.placement.hydraserve import HydraServe
 from policies.retention.greedy_dual import GreedyDualSizeFrequency
 from policies.retention.recency import KeepNothing, LeastRecentlyUsed
 from policies.room.migration import MigrateVictims
@@ -18,6 +20,7 @@ from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom, PreemptMovab
 from policies.routing.affinity import AdapterAffinity
 from policies.routing.load import LeastLoaded
 from policies.scaling.queue import FixedReplicas, PerQueue
+from policies.upkeep.consolidation import Consolidate
 
 
 def serverlessllm() -> Policy:
@@ -92,4 +95,17 @@ def adapter_affinity(most_held: Annotated[int, Meta(ge=0)] = 256) -> Policy:
         admission=BoundedHold(most_held),
         routing=AdapterAffinity(),
         retention=GreedyDualSizeFrequency(),
+    )
+
+
+def hydraserve(
+    ttft_slo_s: Annotated[float, Meta(gt=0)] = 10.0,
+    tpot_slo_s: Annotated[float, Meta(gt=0)] = 0.2,
+) -> Policy:
+    """HydraServe (NSDI'26): cold starts in stages on shared links, consolidated as they serve."""
+    return replace(
+        keep_alive(),
+        placement=HydraServe(ttft_slo_s, tpot_slo_s),
+        upkeep=(Consolidate(),),
+        estimation=BandwidthShare(),
     )

@@ -17,11 +17,14 @@ from fleet.view import View
 LOADED_FROM: Final = (Tier.REMOTE, Tier.SSD, Tier.DRAM)
 
 
-def load_s(model: ModelSpec, view: View) -> npt.NDArray[np.float64]:
-    """Believed seconds to load the model on each node, from the nearest copy each has."""
+def load_s(model: ModelSpec, view: View, stages: int | None = None) -> npt.NDArray[np.float64]:
+    """Believed seconds to load the model on each node, from the nearest copy each has.
+
+    `stages` are those it would be loaded in, if not the model's own.
+    """
     table = np.array(
         [
-            [view.estimates.load_s(model, example, tier) for tier in LOADED_FROM]
+            [view.estimates.load_s(model, example, tier, stages) for tier in LOADED_FROM]
             for example in view.nodes.examples
         ]
     )
