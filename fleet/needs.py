@@ -1,6 +1,7 @@
 """Models that want an instance and could not get one: kept in order, never scanned."""
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,6 +45,11 @@ class Needs:
 
     def __contains__(self, model: ModelId) -> bool:
         return model in self._open or any(n.model.id == model for n in self._tried)
+
+    def __iter__(self) -> Iterator[Need]:
+        """Those still to be tried in this round, in no order that matters."""
+        full = self._full
+        return (need for need in self._open.values() if need.size not in full)
 
     def add(self, need: Need) -> None:
         if need.model.id in self._open:

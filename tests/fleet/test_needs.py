@@ -44,6 +44,18 @@ def test_a_size_without_room_is_asked_for_once_a_round() -> None:
     assert order(needs) == [1, 2, 3, 4, 5]
 
 
+def test_what_is_still_to_be_tried_in_a_round_can_be_looked_through() -> None:
+    needs = Needs()
+    for number, gpus in ((1, 2), (2, 2), (3, 1), (4, 1)):
+        needs.add(need(number, float(number), gpus))
+    first, third = (n for n in list(needs) if n.model.id in (1, 3))
+    needs.full(first)
+    needs.tried(third)
+    assert [int(n.model.id) for n in needs] == [4]
+    needs.restore()
+    assert sorted(int(n.model.id) for n in needs) == [1, 2, 3, 4]
+
+
 def test_a_need_is_kept_as_it_was_first_known() -> None:
     needs = Needs()
     needs.add(need(1, 2.0))
