@@ -22,7 +22,7 @@ PoliciesOption = Annotated[
     str | None,
     typer.Option(
         metavar="A,B,...",
-        help="Recipes, or variants of the scenario; left out, its own policy and variants.",
+        help="Recipes, or variants of the scenario, or all; left out, its own policy and variants.",
     ),
 ]
 SeedOption = Annotated[
@@ -92,12 +92,12 @@ def compare(
         counted = range(first, first + (seeds or grid.seeds or SEEDS))
         named = policies or (",".join(grid.policies) if grid.policies else None)
         where = runner(jobs, ray)
-        begun = _begun(loaded, axes, named, counted, out)
-    complete = watched("compare", "comparing", begun.jobs, where)
-    begun.conclude(out, as_json, complete)
+        made = begun(loaded, axes, named, counted, out)
+    complete = watched("compare", "comparing", made.jobs, where)
+    made.conclude(out, as_json, complete)
 
 
-def _begun(
+def begun(
     loaded: "Loaded",
     axes: "Sequence[Axis]",
     policies: str | None,

@@ -9,6 +9,8 @@ from typing import Any
 from fleet.scenario import Residency, Scenario, ScenarioError, parse
 from policies import catalog, library
 
+ALL = "all"  # a name for all policies there are
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -78,7 +80,10 @@ def choice(loaded: Loaded, name: str | None) -> Choice:
 
 
 def choices(loaded: Loaded, names: str | None) -> list[Choice]:
-    """Those of a list "a,b,c"; the scenario's own policy and its variants where none is given."""
+    """Those of a list "a,b,c"; the scenario's own policy and its variants where none is given.
+
+    "all" in the list stands for every variant and every recipe of the catalogue.
+    """
     if names is None:
         own = choice(loaded, None)
         variants = [choice(loaded, name) for name in loaded.scenario.variants]
@@ -86,7 +91,9 @@ def choices(loaded: Loaded, names: str | None) -> list[Choice]:
     listed = [name.strip() for name in names.split(",") if name.strip()]
     if not listed:
         raise ScenarioError(f"--policies {names!r}: expected names such as serverlessllm,static")
-    return [choice(loaded, name) for name in dict.fromkeys(listed)]
+    every = (*loaded.scenario.variants, *library.RECIPES)
+    named = (each for name in listed for each in (every if name == ALL else (name,)))
+    return [choice(loaded, name) for name in dict.fromkeys(named)]
 
 
 def _called(policy: Mapping[str, Any]) -> str:

@@ -122,18 +122,11 @@ def _worth_showing(row: Row) -> bool:
     return any(mean.estimate for mean in means)
 
 
-def flipped(interval: Interval) -> Interval:
-    """The same of right - left."""
-    low = -interval.high if interval.high is not None else None
-    high = -interval.low if interval.low is not None else None
-    return Interval(-interval.estimate, low, high, interval.n)
-
-
-def shown(measure: Measure, interval: Interval | None, points: bool = False) -> str:
-    """The estimate with its bounds and unit; `points`: a difference of shares."""
+def shown(measure: Measure, interval: Interval | None) -> str:
+    """The estimate with its bounds and unit."""
     if interval is None:
         return "-"
-    scale, unit = (100.0, "points" if points else "%") if measure.percent else (1.0, measure.unit)
+    scale, unit = (100.0, "%") if measure.percent else (1.0, measure.unit)
     text = number(interval.estimate * scale)
     if interval.low is not None and interval.high is not None:
         text += f" [{number(interval.low * scale)}, {number(interval.high * scale)}]"

@@ -164,3 +164,17 @@ def _beaten(name: str, field: _Field, pair: tuple[str, str], ps: Mapping[Pair, f
     apart = _apart(field.columns[pair[0]], field.columns[pair[1]])
     stream = f"grid/{name}/{field.measure.path}/{pair[0]}/{pair[1]}"
     return excludes_0(interval(apart, lambda sample: sample.mean(axis=-1), stream))
+
+
+def closeness(contest: Contest) -> Mapping[str, float]:
+    """Of every policy with a number: 1 is the best of the cell, 0 the worst."""
+    means = {own.policy: own.mean.estimate for own in contest.standings if own.mean is not None}
+    ends = min(means.values(), default=0.0), max(means.values(), default=0.0)
+    if ends[0] == ends[1]:
+        return dict.fromkeys(means, 1.0)
+    up = contest.measure.better == "higher"
+    in_ratio = not contest.measure.percent and ends[0] > 0
+    scale = np.log if in_ratio else float
+    low, high = float(scale(ends[0])), float(scale(ends[1]))
+    shares = {name: (float(scale(own)) - low) / (high - low) for name, own in means.items()}
+    return shares if up else {name: 1 - share for name, share in shares.items()}

@@ -5,30 +5,10 @@ Knows no layout; the terminal and the report print the same sentences.
 
 from collections.abc import Sequence
 
-from traces.comparison import Measure, Row, Run, by_policy, flipped, shown
+from traces.comparison import Measure, Row, Run, by_policy, shown
 from traces.numerals import number
 from traces.quantiles import ratio
 from traces.statistics import MIN_SEEDS, Difference
-
-
-def real_differences(row: Row) -> list[str]:
-    """A sentence for each pair that differs for real, best first."""
-    pairs = [pair for pair in row.comparison.pairs if pair.real]
-    pairs.sort(key=lambda pair: -abs(pair.difference.estimate))
-    return [_sentence(row.measure, pair) for pair in pairs]
-
-
-def _sentence(measure: Measure, pair: Difference) -> str:
-    gain = pair.difference.estimate * (-1 if measure.better == "lower" else 1)
-    winner, loser = (pair.left, pair.right) if gain > 0 else (pair.right, pair.left)
-    size = flipped(pair.difference) if pair.difference.estimate < 0 else pair.difference
-    direction = "lower" if measure.better == "lower" else "higher"
-    amount = shown(measure, size, points=True)
-    times = _times(pair)
-    return (
-        f"{winner} has {direction} {measure.label} than {loser} by {amount}{times}; "
-        f"n = {pair.difference.n} seeds, p = {_p_shown(pair.p_holm)} after Holm."
-    )
 
 
 def _times(pair: Difference) -> str:
@@ -38,12 +18,6 @@ def _times(pair: Difference) -> str:
     factor = pair.ratio.estimate
     factor = factor if factor >= 1 else 1 / factor
     return f" ({number(factor)} times)" if factor >= 1.005 else ""
-
-
-def _p_shown(p: float | None) -> str:
-    if p is None:
-        return "unknown"
-    return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def headline(row: Row) -> str:

@@ -44,7 +44,7 @@ def winner(contest: Contest) -> str:
 def everywhere(contests: Sequence[Contest]) -> str:
     """Who is best, or cannot be told from the best, in the most cells; "" of a single cell."""
     decided = [contest for contest in contests if contest.best is not None]
-    if len(decided) < 2:
+    if len(decided) < 2 or any(contest.seeds < MIN_SEEDS for contest in decided):
         return ""
     counts: dict[str, int] = {}
     for contest in decided:
@@ -62,18 +62,12 @@ def everywhere(contests: Sequence[Contest]) -> str:
 
 def caveats(runs: GridRuns) -> list[str]:
     """What a reader must know before believing the numbers."""
-    found = []
+    found = _few_seeds(runs)
     for cell in runs.study.cells:
         points = runs.of(cell.name)
         if not points:
             found.append(f"{_where(cell.name)}no seed of all policies is done yet.")
             continue
-        seeds = len(next(iter(points.values())))
-        if seeds < MIN_SEEDS:
-            found.append(
-                f"{_where(cell.name)}{seeds} {'seed is' if seeds == 1 else 'seeds are'} too few "
-                f"for intervals ({MIN_SEEDS} are needed): no difference can be called real."
-            )
         never = [policy for policy, own in points.items() if unsettled(own)]
         if never:
             first = unsettled(points[never[0]])
@@ -88,6 +82,19 @@ def caveats(runs: GridRuns) -> list[str]:
                 f"seeds but not in most; they are marked: {names(some)}."
             )
     return found
+
+
+def _few_seeds(runs: GridRuns) -> list[str]:
+    counts = [len(next(iter(p.values()))) for c in runs.study.cells if (p := runs.of(c.name))]
+    least = min(counts, default=MIN_SEEDS)
+    if least >= MIN_SEEDS:
+        return []
+    few = "one seed is too few" if least == 1 else f"{least} seeds are too few"
+    where = "Some cells have few seeds: " if max(counts) >= MIN_SEEDS else ""
+    return [
+        f"{where}{few} for intervals ({MIN_SEEDS} are needed): without them no difference can be "
+        "called real, and every policy is tied with the best."
+    ]
 
 
 def _where(cell: str) -> str:

@@ -4,10 +4,9 @@ A policy that never settled has a hollow marker or none: no latency is drawn tha
 move. Knows contests and fronts; the look is `traces.figure_style`'s.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -20,14 +19,12 @@ from traces import policy_style as look
 from traces.comparison import Measure
 from traces.contest import Contest
 from traces.grid import GridRuns
-from traces.numerals import compact
 from traces.pareto import Front, Spot
 
 #: Policies with a colour of their own; the others are grey.
 COLOURED: Final = 8
 #: Panels beside each other, before another picture is begun.
 ABREAST: Final = 3
-MARKS: Final = "* best   = cannot be told from it   † saturated"
 GREY: Final = "#BBBBBB"
 HOLLOW: Final = "queue never settled"
 DODGE: Final = 1.012  # between policies' markers at one load, so that intervals do not hide
@@ -207,57 +204,3 @@ def _named(panel: Axes, spots: Sequence[Spot]) -> None:
             textcoords="offset points",
             fontsize=style.FONT - 3,
         )
-
-
-def heat(contests: Sequence[Contest], order: Sequence[str]) -> Figure | None:
-    """Policies by cells: how far each is from the best of its cell, the best darkest."""
-    if not contests:
-        return None
-    shares = np.array([[_closeness(c, policy) for c in contests] for policy in order])
-    figure, (panel,) = style.panels(1, 1.0)
-    figure.set_size_inches(2.8 + 1.1 * len(contests), 1.2 + 0.2 * len(order))
-    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
-    look.rows(panel, list(order))
-    panel.set_xticks(range(len(contests)), [c.cell for c in contests], fontsize=style.FONT - 2)
-    panel.tick_params(axis="x", labelrotation=25)
-    panel.grid(visible=False)
-    for row, policy in enumerate(order):
-        for column, contest in enumerate(contests):
-            _cell_text(panel, contest, policy, (column, row), shares[row, column])
-    measure = contests[0].measure
-    unit = f" ({measure.unit})" if measure.unit else ""
-    style.label(panel, "", "", f"{measure.label}{unit}   {MARKS}")
-    return figure
-
-
-def _closeness(contest: Contest, policy: str) -> float:
-    """1 the best, 0 the worst of its cell, by order of size; nan without a number."""
-    return closeness(contest).get(policy, float("nan"))
-
-
-def closeness(contest: Contest) -> Mapping[str, float]:
-    """Of every policy with a number: 1 is the best of the cell, 0 the worst."""
-    means = {own.policy: own.mean.estimate for own in contest.standings if own.mean is not None}
-    ends = min(means.values(), default=0.0), max(means.values(), default=0.0)
-    if ends[0] == ends[1]:
-        return dict.fromkeys(means, 1.0)
-    up = contest.measure.better == "higher"
-    in_ratio = not contest.measure.percent and ends[0] > 0
-    scale = np.log if in_ratio else float
-    low, high = float(scale(ends[0])), float(scale(ends[1]))
-    shares = {name: (float(scale(own)) - low) / (high - low) for name, own in means.items()}
-    return shares if up else {name: 1 - share for name, share in shares.items()}
-
-
-def _cell_text(
-    panel: Axes, contest: Contest, policy: str, at: tuple[int, int], share: float
-) -> None:
-    own = contest.standing(policy)
-    if own.mean is None:
-        text = "never settled" if not own.settled else "-"
-    else:
-        scale = 100.0 if contest.measure.percent else 1.0
-        mark = "*" if policy == contest.best else "=" if policy in contest.tied else ""
-        text = f"{compact(own.mean.estimate * scale)}{mark}{'†' if own.note else ''}"
-    colour = "white" if share > 0.7 else style.BLACK
-    panel.text(*at, text, ha="center", va="center", fontsize=style.FONT - 3, color=colour)

@@ -11,7 +11,7 @@ import msgspec
 from matplotlib.figure import Figure
 
 from traces.comparison import Measure
-from traces.contest import Contest, contests_of
+from traces.contest import Contest, closeness, contests_of
 from traces.grid import (
     ATTAINMENT,
     GPU_S,
@@ -24,7 +24,7 @@ from traces.grid import (
     unsettled,
 )
 from traces.grid_findings import care_taken, caveats, domination, everywhere, winner
-from traces.grid_plots import attainment_over_load, closeness, cost_against_latency, heat
+from traces.grid_plots import attainment_over_load, cost_against_latency
 from traces.numerals import number
 from traces.pareto import Front, front_of
 from traces.plots import save_both
@@ -109,10 +109,6 @@ def _figures(facts: GridFacts) -> Iterator[tuple[str, Figure]]:
     for latency in (TTFT_P50, TTFT_P99):
         fronts = facts.fronts(latency)
         yield from cost_against_latency(fronts, facts.cost, latency, facts.order)
-    for path, contests in facts.contests.items():
-        found = heat(contests, facts.order)
-        if found is not None:
-            yield f"who_wins_{path.replace('.', '_')}", found
 
 
 def html(facts: GridFacts, plots: Mapping[str, Path]) -> str:
