@@ -7,9 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from traces.formats import jobs, servegen
+from traces.formats import servegen
 from traces.formats.content import Content
-from traces.formats.detect import DEFAULT_MODEL, Format, detect, minutes_of, read_content
+from traces.formats.detect import (
+    DEFAULT_MODEL,
+    JOBS,
+    Format,
+    detect,
+    jobs_of,
+    minutes_of,
+    read_content,
+)
 from traces.schema import TraceError
 
 ENDINGS = (".parquet", ".csv", ".jsonl", ".json")
@@ -61,8 +69,8 @@ def examine(path: Path, shown: Path) -> Found:
         minutes = minutes_of(content, file_format)
         span_s, functions = minutes.minutes * 60.0, len(minutes.functions)
         return Found(str(shown), file_format, minutes.invocations, REQUESTS, span_s, functions)
-    if file_format == Format.JOBS:
-        read = jobs.read(content)
+    if file_format in JOBS:
+        read = jobs_of(content, file_format)
         return Found(str(shown), file_format, len(read), "jobs", read.span_s)
     if file_format == Format.CLIENT_WINDOWS:
         clients = servegen.read_rates(content)

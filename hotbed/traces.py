@@ -18,6 +18,7 @@ from rich.table import Table
 
 from hotbed import trace_recipes
 from hotbed.trace_cuts import Cuts
+from hotbed.trace_fetch import fetch
 from hotbed.trace_listing import REQUESTS, Found, Refused, scan
 from hotbed.trace_recipes import SynthOptions
 from traces.formats import jobs, mooncake, normalised
@@ -273,6 +274,9 @@ def synth(  # noqa: PLR0913 - the options of one command line
         workload = synthesise(trace_recipes.recipe_of(recipe, options), minutes, tenants_of)
         _write(writer, workload, out)
     _say_written(out, workload, as_json)
+
+
+app.command()(fetch)
 
 
 def _read(

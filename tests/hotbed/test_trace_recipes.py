@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hotbed.trace_recipes import SynthOptions, families_of, recipe_of, sample_of
-from traces.recipe import Adapters, Diurnal, Family, Mmpp, MmppState, Osdi24, SLora, Tenants
+from traces.recipe import Adapters, Bursty, Diurnal, Family, Mmpp, MmppState, Osdi24, SLora, Tenants
 from traces.schema import TraceError
 
 
@@ -17,6 +17,7 @@ def test_every_option_reaches_its_parameter() -> None:
         rate_rps=2.0, models="3", adapters_per_base=5, churn=0.5, tenants=7, cv=2.0, duration_s=60.0
     )
     made = recipe_of("bursty", options)
+    assert isinstance(made, Bursty)
     assert (made.rate_rps, made.cv, made.span_s) == (2.0, 2.0, 60.0)
     assert made.families == (Family("base", 3),)
     assert made.adapters == Adapters(per_base=5, churn=0.5)
@@ -26,6 +27,7 @@ def test_every_option_reaches_its_parameter() -> None:
 def test_a_number_of_adapters_keeps_the_law_of_the_recipe() -> None:
     default, changed = SLora().adapters, recipe_of("s-lora", SynthOptions(adapters_per_base=9))
     assert default is not None
+    assert isinstance(changed, SLora)
     assert changed.adapters is not None
     assert changed.adapters.per_base == 9
     assert (changed.adapters.law, changed.adapters.share) == (default.law, default.share)
@@ -72,3 +74,8 @@ def test_states_that_make_no_process_are_refused(states: str, message: str) -> N
     with pytest.raises(TraceError) as caught:
         recipe_of("mmpp", SynthOptions(states=states))
     assert message in str(caught.value)
+
+
+def test_clients_have_no_adapters_by_number() -> None:
+    with pytest.raises(TraceError, match="recipe 'servegen' has no adapters: leave that option"):
+        recipe_of("servegen", SynthOptions(adapters_per_base=4))

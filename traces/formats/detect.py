@@ -3,8 +3,10 @@
 It knows the formats by their marks; how each is read is in its own module.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -18,7 +20,9 @@ from traces.formats import (
     jobs,
     mooncake,
     normalised,
+    openb,
     parquet_table,
+    philly,
     servegen,
     weka,
 )
@@ -51,6 +55,8 @@ class Format(StrEnum):
     WEKA = "weka"
     COLUMN_MAP = "column-map"
     JOBS = "jobs"
+    OPENB = "openb"
+    PHILLY = "philly"
     CLIENT_WINDOWS = "client-windows"
     CLIENT_LENGTHS = "client-lengths"
 
@@ -64,6 +70,13 @@ class Format(StrEnum):
                 f"expected one of {', '.join(known)}"
             )
         return cls(name)
+
+
+JOBS: Final[dict[Format, Callable[[Content], Jobs]]] = {
+    Format.JOBS: jobs.read,
+    Format.OPENB: openb.read,
+    Format.PHILLY: philly.read,
+}
 
 
 def detect(content: Content) -> Format:
@@ -110,7 +123,7 @@ def read_trace(
         return read_workload(path, file_format=file_format, columns=columns, model=model)
     content = Content.of(path)
     told = file_format or detect(content)
-    return jobs.read(content) if told == Format.JOBS else read_content(content, told, model, seed)
+    return jobs_of(content, told) if told in JOBS else read_content(content, told, model, seed)
 
 
 def read_content(content: Content, file_format: Format, model: str, seed: int) -> Workload:
@@ -130,7 +143,7 @@ def read_content(content: Content, file_format: Format, model: str, seed: int) -
             return azure_functions_2021.read(content)
         case Format.AZURE_FUNCTIONS | Format.FUNCTION_MINUTES:
             return minutes_of(content, file_format).spread(seed)
-        case Format.JOBS:
+        case Format.JOBS | Format.OPENB | Format.PHILLY:
             raise TraceError(f"{content.file}: a trace of training jobs: expected requests")
         case Format.CLIENT_WINDOWS | Format.CLIENT_LENGTHS:
             raise TraceError(
@@ -146,8 +159,15 @@ def read_content(content: Content, file_format: Format, model: str, seed: int) -
 def read_jobs(path: Path) -> Jobs:
     """The training jobs of a file. Raises TraceError for any other trace."""
     content = Content.of(path)
-    _expect(content, Format.JOBS)
-    return jobs.read(content)
+    told = detect(content)
+    if told not in JOBS:
+        raise TraceError(f"{content.file}: a {told} trace: expected training jobs")
+    return jobs_of(content, told)
+
+
+def jobs_of(content: Content, file_format: Format) -> Jobs:
+    """Like `read_jobs`, of bytes whose format is one of `JOBS`."""
+    return JOBS[file_format](content)
 
 
 def read_clients(rates: Path, lengths: Path | None = None) -> ClientData:
@@ -235,6 +255,10 @@ def _of_csv(content: Content) -> Format:
         return Format.AZURE_FUNCTIONS
     if set(names) >= azure_functions_2021.NEEDED:
         return Format.AZURE_FUNCTIONS_2021
+    if set(names) >= openb.NEEDED:
+        return Format.OPENB
+    if set(names) >= philly.NEEDED:
+        return Format.PHILLY
     if burstgpt.MAP.fits(names):
         return Format.BURSTGPT
     if set(names) >= gentd26.NEEDED:

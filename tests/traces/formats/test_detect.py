@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from traces.formats.column_map import ColumnMap
 from traces.formats.content import Content
 from traces.formats.detect import (
+    JOBS,
     Format,
     detect,
     minutes_of,
@@ -66,7 +67,7 @@ def test_a_format_is_told_from_content_and_read(
 
 
 def test_every_format_of_requests_that_can_be_told_has_a_sample() -> None:
-    other = {Format.JOBS, Format.CLIENT_WINDOWS, Format.CLIENT_LENGTHS}
+    other = {*JOBS, Format.CLIENT_WINDOWS, Format.CLIENT_LENGTHS}
     assert set(SAMPLES) == set(Format) - other - {Format.COLUMN_MAP}
 
 

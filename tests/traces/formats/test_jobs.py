@@ -47,7 +47,7 @@ def test_a_trace_of_jobs_holds_no_requests_and_the_other_way_round(tmp_path: Pat
     with pytest.raises(TraceError, match="a trace of training jobs: expected requests"):
         read_workload(path)
     path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n2,3,4\n")
-    with pytest.raises(TraceError, match="a vidur file: expected jobs"):
+    with pytest.raises(TraceError, match="a vidur trace: expected training jobs"):
         read_jobs(path)
 
 
