@@ -47,7 +47,7 @@ def test_a_pod_that_was_never_scheduled_is_left_out_and_counted() -> None:
     [
         ("p,1,1,1,1000,,BE,Running,10,5,12", "column 'deletion_time': -7.0 is not allowed"),
         ("p,1,1,x,1000,,BE,Running,10,5,1", "column 'num_gpu': 'x' is not allowed"),
-        ("p,1,1,1,1000,,BE,Running,,5,1", "column 'creation_time': None is not allowed"),
+        ("p,1,1,1,1000,,BE,Running,,5,1", "column 'creation_time': '' is not allowed"),
     ],
 )
 def test_a_bad_cell_is_refused_with_its_place(line: str, message: str) -> None:

@@ -27,5 +27,5 @@ def test_jobs_count_from_the_first_submission() -> None:
 def test_a_bad_cell_is_refused_with_its_place() -> None:
     with pytest.raises(TraceError, match=r"row 1, column 'timestamp': 'soon' is not allowed"):
         read(content("soon,120,8,960,7f04ca"))
-    with pytest.raises(TraceError, match=r"row 2, column 'duration': None is not allowed"):
+    with pytest.raises(TraceError, match=r"row 2, column 'duration': '' is not allowed"):
         read(content("2017-09-04 10:30:41,1,1,1,a", "2017-09-04 10:30:42,,1,1,a"))
