@@ -12,7 +12,7 @@ from policies.admission import budgets, feasible, gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import idle_time
 from policies.ordering import arrival
-from policies.placement import anywhere, earliest, hydraserve, locality
+from policies.placement import anywhere, earliest, hydraserve, locality, tangram
 from policies.retention import (
     arc,
     chameleon,
@@ -83,6 +83,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "random": anywhere.RandomPlacement,
             "locality": locality.Locality,
             "hydraserve": hydraserve.HydraServe,
+            "tangram": tangram.TangramAffinity,
         },
         "room": {
             "none": stopping.NoRoom,
