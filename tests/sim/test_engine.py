@@ -176,10 +176,53 @@ def assert_same_play(ours: Play[Sequence], oracle: Play[ReferenceSequence]) -> N
     assert ours.seen == oracle.seen
 
 
+@st.composite
+def tight(draw: st.DrawFn) -> Setup:
+    """Prompts that ended have little room beside those that run."""
+    seats = draw(st.integers(2, 5))
+    budget = draw(st.none() | st.integers(seats, 12))
+    pace = msgspec.structs.replace(PACE, max_batched_tokens=budget)
+    return Setup(pace, seats, draw(st.integers(12, 22)), 1, 0)
+
+
+@st.composite
+def repeated_prompts(draw: st.DrawFn) -> list[Arrival | Action]:
+    """A few texts asked for over and over, by requests of which not all fit at once."""
+    script: list[Arrival | Action] = []
+    at_ms = 0
+    for request in range(draw(st.integers(4, 14))):
+        at_ms += draw(st.sampled_from([0, 0, 20, 150, 500]))
+        blocks = draw(st.integers(1, 8))
+        text = draw(st.integers(1, 2))
+        script.append(
+            Arrival(
+                at=at_ms / 1e3,
+                engine=0,
+                request=request,
+                prompt_tokens=4 * blocks + draw(st.integers(0, 3)),
+                output_tokens=draw(st.integers(1, 16)),
+                prefix=tuple(range(100 * text, 100 * text + blocks)),
+                prefix_block_tokens=4,
+            )
+        )
+    return script
+
+
+@settings(max_examples=300, deadline=None)
+@given(tight(), repeated_prompts())
+def test_it_equals_the_step_by_step_engine_where_prompts_repeat(
+    setup: Setup, script: list[Arrival | Action]
+) -> None:
+    assert_same_engines(setup, script)
+
+
 @settings(max_examples=300, deadline=None)
 @given(setups(), scripts())
 def test_it_equals_the_step_by_step_engine(setup: Setup, script: list[Arrival | Action]) -> None:
-    script = on(len(setup.ours), script)
+    assert_same_engines(setup, on(len(setup.ours), script))
+
+
+def assert_same_engines(setup: Setup, script: list[Arrival | Action]) -> None:
     oracle = Play(setup.oracles, script, make_reference).run()
     assume(not any(near_an_edge(gap) for engine in setup.oracles for gap in engine.gaps_seen))
     ours = Play(setup.ours, script, make).run()
@@ -189,6 +232,20 @@ def test_it_equals_the_step_by_step_engine(setup: Setup, script: list[Arrival | 
         assert engine.free_blocks(1e9) == engine.kv_blocks
         assert engine.unused_prefixes(1e9) == reference.unused_prefixes(1e9)
         assert len(engine) == engine.running == engine.waiting == 0
+
+
+def test_a_prompt_that_loses_what_it_found_may_fit_in_the_middle_of_a_run() -> None:
+    """The last request is preempted, finds its 16 tokens again and has no room for them all at
+    once; when decoding has taken one of their blocks it finds none, and its first chunk fits."""
+    pace = msgspec.structs.replace(PACE, block_tokens=4, max_batched_tokens=3)
+    setup = Setup(pace, seats=2, blocks=7, engines=1, shared=0)
+    script: list[Arrival | Action] = [
+        Arrival(0.0, 0, request, prompt_tokens=1, output_tokens=13 if request == 2 else 1)
+        for request in range(4)
+    ]
+    script.append(Arrival(0.0, 0, 4, 16, 2, prefix=(0,), prefix_block_tokens=16))
+    assert_same_engines(setup, script)
+    assert setup.ours[0].preemptions == 1
 
 
 class Alone(Engine):
