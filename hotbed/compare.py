@@ -51,7 +51,7 @@ def compare(
     policies: PoliciesOption = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs a policy; 5 or more for intervals. [default: 10]"),
+        typer.Option(min=1, help="Runs a policy, 5 or more for intervals; left out, 10."),
     ] = None,
     seed: SeedOption = None,
     load: Annotated[

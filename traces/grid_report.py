@@ -16,9 +16,11 @@ from traces.grid import (
     ATTAINMENT,
     GPU_S,
     PRICE,
+    STEADY,
     TTFT_P50,
     TTFT_P99,
     GridRuns,
+    Point,
     contested,
     others,
     unsettled,
@@ -80,8 +82,17 @@ def results(facts: GridFacts) -> dict[str, Any]:
     return {
         "study": facts.runs.study,
         "contests": [contest_data(contest) for own in facts.contests.values() for contest in own],
-        "runs": facts.runs.points,
+        "runs": list(_steady(facts.runs)),
     }
+
+
+def _steady(runs: GridRuns) -> Iterator[Point]:
+    """All runs, without the latencies of policies that never settled in a cell."""
+    never = {(cell, policy) for cell, policy, _ in _never(runs)}
+    for point in runs.points:
+        unsteady = STEADY if (point.cell, point.policy) in never else ()
+        values = {path: None if path in unsteady else v for path, v in point.values.items()}
+        yield msgspec.structs.replace(point, values=values)
 
 
 def contest_data(contest: Contest) -> dict[str, Any]:

@@ -53,6 +53,12 @@ def test_the_data_has_null_and_a_reason_where_nothing_settled(report: Path) -> N
     assert data["study"]["cells"][0]["resolved"]["scenario"]["load"] == 1.0
     assert data["study"]["seeds"] == list(range(6))
     assert len(data["runs"]) == 264
+    static = [run for run in data["runs"] if run["policy"] == "static-0"]
+    for run in static:
+        busy_cell = run["cell"].endswith("load 2")
+        assert run["saturated"] == busy_cell
+        assert (run["values"][TTFT_P99.path] is None) == busy_cell
+        assert run["values"]["objective.attainment"] is not None
 
 
 def test_a_single_cell_has_no_picture_over_load(tmp_path: Path) -> None:
