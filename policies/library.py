@@ -11,7 +11,7 @@ from policies import recipes
 from policies.admission import budgets, feasible, gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import idle_time
-from policies.ordering import arrival
+from policies.ordering import arrival, deadlines, fair, length
 from policies.placement import anywhere, earliest, hydraserve, locality, tangram
 from policies.retention import (
     arc,
@@ -51,8 +51,17 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "probabilistic_shed": feasible.ProbabilisticShed,
             "slo_feasible": feasible.SloFeasible,
         },
-        "ordering": {"fcfs": arrival.FirstComeFirstServed},
-        "arbitration": {"longest_waiting": arrival.LongestWaiting},
+        "ordering": {
+            "fcfs": arrival.FirstComeFirstServed,
+            "edf": deadlines.EarliestDeadline,
+            "vtc": fair.VirtualTokenCounter,
+            "shortest_first": length.ShortestFirst,
+        },
+        "arbitration": {
+            "longest_waiting": arrival.LongestWaiting,
+            "edf": deadlines.EarliestDeadlineNeed,
+            "vtc": fair.LeastServedNeed,
+        },
         "routing": {
             "least_loaded": load.LeastLoaded,
             "adapter_affinity": affinity.AdapterAffinity,

@@ -20,7 +20,7 @@ def flight(number: int, adapter: int | None, tenant: int) -> Flight:
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, 20, 21]), st.integers(0, 2)), max_size=12))
-def test_requests_are_served_in_the_order_of_arrival(keys: list[tuple[int | None, int]]) -> None:
+def test_fcfs_by_hand_serves_in_the_order_of_arrival(keys: list[tuple[int | None, int]]) -> None:
     """Released ServerlessLLM sorts by the place in each model's queue, not by time."""
     lanes = Lanes()
     for number, (adapter, tenant) in enumerate(keys):
@@ -32,7 +32,7 @@ def test_requests_are_served_in_the_order_of_arrival(keys: list[tuple[int | None
 
 
 @given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=8, unique=True))
-def test_needs_are_tried_from_the_longest_wait_on(since: list[float]) -> None:
+def test_longest_waiting_by_hand_tries_needs_from_the_longest_wait_on(since: list[float]) -> None:
     needs = Needs()
     for number, at in enumerate(since):
         needs.add(Need(model(number, Part(10 + number)), 1, at))
