@@ -213,18 +213,20 @@ def repeated_prompts(draw: st.DrawFn) -> list[Arrival | Action]:
 def test_it_equals_the_step_by_step_engine_where_prompts_repeat(
     setup: Setup, script: list[Arrival | Action]
 ) -> None:
-    assert_same_engines(setup, script)
+    assume(play_the_same(setup, script))
 
 
 @settings(max_examples=300, deadline=None)
 @given(setups(), scripts())
 def test_it_equals_the_step_by_step_engine(setup: Setup, script: list[Arrival | Action]) -> None:
-    assert_same_engines(setup, on(len(setup.ours), script))
+    assume(play_the_same(setup, on(len(setup.ours), script)))
 
 
-def assert_same_engines(setup: Setup, script: list[Arrival | Action]) -> None:
+def play_the_same(setup: Setup, script: list[Arrival | Action]) -> bool:
+    """False where rounding could put a gap into either of two bins, so that nothing was compared."""
     oracle = Play(setup.oracles, script, make_reference).run()
-    assume(not any(near_an_edge(gap) for engine in setup.oracles for gap in engine.gaps_seen))
+    if any(near_an_edge(gap) for engine in setup.oracles for gap in engine.gaps_seen):
+        return False
     ours = Play(setup.ours, script, make).run()
     assert_same_play(ours, oracle)
     for engine, reference in zip(setup.ours, setup.oracles, strict=True):
@@ -232,6 +234,7 @@ def assert_same_engines(setup: Setup, script: list[Arrival | Action]) -> None:
         assert engine.free_blocks(1e9) == engine.kv_blocks
         assert engine.unused_prefixes(1e9) == reference.unused_prefixes(1e9)
         assert len(engine) == engine.running == engine.waiting == 0
+    return True
 
 
 def test_a_prompt_that_loses_what_it_found_may_fit_in_the_middle_of_a_run() -> None:
@@ -244,7 +247,7 @@ def test_a_prompt_that_loses_what_it_found_may_fit_in_the_middle_of_a_run() -> N
         for request in range(4)
     ]
     script.append(Arrival(0.0, 0, 4, 16, 2, prefix=(0,), prefix_block_tokens=16))
-    assert_same_engines(setup, script)
+    assert play_the_same(setup, script)
     assert setup.ours[0].preemptions == 1
 
 
