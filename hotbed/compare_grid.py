@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import typer
 
+from fleet.scenario import ScenarioError
 from hotbed import load
 from hotbed.binding import bind
 from hotbed.consoles import console
@@ -70,7 +71,14 @@ def prepared(
         values = resolved(scenarios.loaded, chosen, seeds)
         cells.append(_cell(scenarios, chosen, values, seeds[0]))
         jobs.append(jobs_of_cell(scenarios, chosen, seeds, out / "runs", values))
-        groups |= {one.name: str(one.policy.get("recipe", GROUP_OF_NONE)) for one in chosen}
+        names = {one.name: str(one.policy.get("recipe", GROUP_OF_NONE)) for one in chosen}
+        groups = groups or names
+        if groups.keys() != names.keys():
+            other = ", ".join(sorted(groups.keys() ^ names.keys()))
+            raise ScenarioError(
+                f"grid cell ({scenarios.name}) has other policies than the first: {other}; make "
+                "them variants, or name those of all cells with --policies"
+            )
     study = GridStudy(
         title=loaded.scenario.name,
         scenario=loaded.scenario.description or loaded.scenario.name,

@@ -150,6 +150,7 @@ def test_more_policies_than_pairs_can_be_read_of_are_ranked(tmp_path: Path) -> N
         (["--vary", "slo.tft=1s"], "unknown field 'tft'"),
         (["--vary", "workload.synth=none"], "workload.synth is 'none'"),
         (["--load", "1,1"], "load has '1' twice"),
+        (["--vary", "policy=static,serverless"], "has other policies than the first: serverless,"),
     ],
 )
 def test_a_bad_grid_is_one_line_before_anything_runs(
