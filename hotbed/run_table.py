@@ -62,6 +62,9 @@ def _fact_lines(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.adapters.requests:
         attaches = summary.adapters.attaches
         yield "adapter-cold", f"{_percent(cold.adapter_ratio)}, {attaches:,} attaches"
+    found = summary.caches.prefix_hit_ratio
+    if found is not None:
+        yield "prefix caches", f"{_percent(found)} of the prompt tokens found"
     moves = summary.migrations
     if moves.moved or moves.failed or moves.overtaken:
         pause = f", pause p99 {number(moves.pause_s.p99)} s" if moves.pause_s else ""

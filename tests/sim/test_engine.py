@@ -223,7 +223,7 @@ def test_it_equals_the_step_by_step_engine(setup: Setup, script: list[Arrival | 
 
 
 def play_the_same(setup: Setup, script: list[Arrival | Action]) -> bool:
-    """False where rounding could put a gap into either of two bins, so that nothing was compared."""
+    """False where rounding could put a gap into either of two bins: nothing was compared then."""
     oracle = Play(setup.oracles, script, make_reference).run()
     if any(near_an_edge(gap) for engine in setup.oracles for gap in engine.gaps_seen):
         return False
