@@ -82,3 +82,48 @@ def _tell(what: str, done: int, parts: int) -> None:
         return
     line = f"[{done + 1}/{parts}] {what}" if what else ""
     print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+@app.command()
+def policies(
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="QUESTION.NAME", help="A policy, or a question; repeatable."),
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=8, help="Cards in the fleet.")] = 1000,
+    requests: Annotated[int, typer.Option(min=1, help="Requests in each run.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Time every policy's decisions in a fleet at work, one policy a process.
+
+    Each answers its question in ServerlessLLM's place; recipes come last.
+    Example: hotbed bench policies --only routing --only placement.hydraserve
+    """
+    from hotbed.bench.parts import PartError, measure
+    from hotbed.bench.policies import label, specs
+    from hotbed.bench.table import decision_table
+
+    with one_line_errors("bench policies"):
+        chosen = [spec for spec in specs() if _asked_for(label(spec), only)]
+        if not chosen:
+            raise ValueError(f"--only {only}: no such policy; see hotbed policies")
+    size = {"span_s": 60.0, "gpus": gpus, "models": max(1, gpus // 5), "seed": seed}
+    rows = []
+    for number, spec in enumerate(chosen):
+        _tell(label(spec), number, len(chosen))
+        try:
+            rows.append(measure("policy", {"spec": spec, "requests": requests, **size}))
+        except PartError as error:
+            typer.echo(f"hotbed bench policies: {label(spec)}: {error}", err=True)
+            raise typer.Exit(1) from None
+    _tell("", len(chosen), len(chosen))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        Console().print(decision_table(rows))
+
+
+def _asked_for(name: str, only: list[str] | None) -> bool:
+    return only is None or any(name == one or name.partition(".")[0] == one for one in only)

@@ -42,12 +42,13 @@ def main() -> None:
 
 
 def part(name: str) -> Callable[..., dict[str, Any]]:
-    from hotbed.bench import decisions, peers, runs
+    from hotbed.bench import decisions, peers, policies, runs
 
     parts: dict[str, Callable[..., dict[str, Any]]] = {
         "w": runs.w,
         "fleet": runs.fleet,
         "decisions": decisions.decisions,
+        "policy": policies.policy,
         "dynamo_mocker": peers.dynamo_mocker,
         "sched_sim": peers.sched_sim,
     }

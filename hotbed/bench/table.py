@@ -1,12 +1,14 @@
 """The benchmark's results as tables for people. It knows the keys of the results, and no run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from hotbed.bench.policies import slow
 
 PEER_NAMES = {
     "dynamo_mocker": "Dynamo, blocks of 16",
@@ -131,3 +133,22 @@ def _table(title: str, *columns: str, heading: str = "") -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     return table
+
+
+def decision_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Microseconds; a star marks what takes over a millisecond on the path of requests."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = f"Controller's answers, CPU microseconds, {rows[0]['gpus']:,} GPUs"
+    table.add_column("policy", no_wrap=True)
+    kinds = {"cold": "placing arrival", "warm": "other arrival", "timer": "timer", "other": "rest"}
+    for words in kinds.values():
+        for quantile in ("p50", "p99"):
+            table.add_column(f"{words} {quantile}", justify="right")
+    for row in rows:
+        cells = [_micros(row[kind][q]) for kind in kinds for q in ("p50_us", "p99_us")]
+        table.add_row(row["policy"] + (" *" if slow(row) else ""), *cells)
+    return table
+
+
+def _micros(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
