@@ -68,17 +68,10 @@ def prepared(
     cells, jobs, groups = [], [], dict[str, str]()
     for scenarios in cells_of(loaded, axes):
         chosen = choices(scenarios.loaded, policies)
+        groups = _groups(scenarios, chosen, groups)
         values = resolved(scenarios.loaded, chosen, seeds)
         cells.append(_cell(scenarios, chosen, values, seeds[0]))
         jobs.append(jobs_of_cell(scenarios, chosen, seeds, out / "runs", values))
-        names = {one.name: str(one.policy.get("recipe", GROUP_OF_NONE)) for one in chosen}
-        groups = groups or names
-        if groups.keys() != names.keys():
-            other = ", ".join(sorted(groups.keys() ^ names.keys()))
-            raise ScenarioError(
-                f"grid cell ({scenarios.name}) has other policies than the first: {other}; make "
-                "them variants, or name those of all cells with --policies"
-            )
     study = GridStudy(
         title=loaded.scenario.name,
         scenario=loaded.scenario.description or loaded.scenario.name,
@@ -93,6 +86,20 @@ def prepared(
     text = msgspec.json.format(msgspec.json.encode(study), indent=1)
     (out / "run.json").write_bytes(text + b"\n")
     return Prepared(study, list(_seed_by_seed(jobs, seeds)))
+
+
+def _groups(
+    scenarios: Scenarios, chosen: Sequence[Choice], others: Mapping[str, str]
+) -> dict[str, str]:
+    """The recipe of each policy. Raises ScenarioError where `others`, if any, are not the same."""
+    groups = {one.name: str(one.policy.get("recipe", GROUP_OF_NONE)) for one in chosen}
+    if others and others.keys() != groups.keys():
+        differ = ", ".join(sorted(others.keys() ^ groups.keys()))
+        raise ScenarioError(
+            f"grid cell ({scenarios.name}) has other policies than the first: {differ}; make "
+            "them variants, or name those of all cells with --policies"
+        )
+    return groups
 
 
 def _cell(
@@ -112,15 +119,17 @@ def _cell(
         requests=len(bound[0].requests),
         resolved=values,
         synthetic_fields=meta.synthetic_fields,
+        notes=[f"{name}: {text}" for name, text in meta.notes.items()],
     )
 
 
 def _notes(cells: Sequence[Cell]) -> list[str]:
-    """How load was changed, once for each way."""
+    """What the traces say of themselves, and how load was changed; each thing once."""
+    notes = list(dict.fromkeys(note for cell in cells for note in cell.notes))
     if len({cell.load for cell in cells}) < 2:
-        return []
-    words = dict.fromkeys(cell.load_in_words for cell in cells)
-    return [f"Load is a multiple of the workload's own rate: {'; or '.join(words)}."]
+        return notes
+    words = "; or ".join(dict.fromkeys(cell.load_in_words for cell in cells))
+    return [*notes, f"Load is a multiple of the workload's own rate: {words}."]
 
 
 def _seed_by_seed(jobs: Sequence[Sequence[Job]], seeds: Sequence[int]) -> Iterator[Job]:

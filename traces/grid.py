@@ -46,6 +46,7 @@ class Cell(msgspec.Struct, frozen=True):
     requests: int
     resolved: Mapping[str, Any] = {}
     synthetic_fields: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def beside_load(self) -> str:
