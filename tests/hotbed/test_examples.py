@@ -14,8 +14,8 @@ from hotbed.workloads import DATA_VARIABLE
 from tests.hotbed.small import hotbed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-REDUCED = {"tour": 300, "osdi24": 200, "gentd26": 300, "library": 200}  # requests
-NEED_DATA = {"gentd26"}
+REDUCED = {"tour": 300, "osdi24": 200, "gentd26": 300, "library": 200, "weka": 100}  # requests
+NEED_DATA = {"gentd26", "weka"}
 
 
 def test_every_example_is_executed_here() -> None:
