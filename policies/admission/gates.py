@@ -14,6 +14,8 @@ from fleet.view import View
 class AdmitAll:
     """Take every request; only the limits of the run turn one away."""
 
+    source: ClassVar[str] = "the default of vLLM, Ray Serve and ServerlessLLM"
+
     def admit(self, request: Request, view: View) -> Refuse | None:
         return None
 
@@ -52,6 +54,8 @@ class BoundedHold:
 @dataclass(frozen=True)
 class Gate:
     """Several admissions in a row: the first refusal wins."""
+
+    source: ClassVar[str] = "hotbed's own: admissions in a row, as filters in an HTTP server"
 
     admissions: tuple[Admission, ...] = (AdmitAll(),)
 

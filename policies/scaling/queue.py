@@ -22,6 +22,10 @@ class PerQueue:
     request.
     """
 
+    source: ClassVar[str] = (
+        "ServerlessLLM, OSDI 2024: an instance for each request that finds none free"
+    )
+
     per_instance: Annotated[int, Meta(ge=0)] = 0
 
     def wanted(self, model: ModelId, view: View) -> int:
@@ -55,6 +59,7 @@ def _takes_adapters(instance: Instance) -> bool:
 class FixedReplicas:
     """The same number for every model, from its first request on."""
 
+    source: ClassVar[str] = "the static deployments that papers compare with"
     waives: ClassVar = (Waiver.LEAVES_CARDS,)
 
     replicas: Annotated[int, Meta(ge=0)] = 1
@@ -67,6 +72,7 @@ class FixedReplicas:
 class Bounded:
     """Another scaling policy's answer, held between two bounds; `most` wins where they cross."""
 
+    source: ClassVar[str] = "min_replicas and max_replicas of Ray Serve, Knative and KubeAI"
     waives: ClassVar = (Waiver.LEAVES_CARDS,)
 
     scaling: Scaling = field(default_factory=PerQueue)
