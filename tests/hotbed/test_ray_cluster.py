@@ -8,7 +8,7 @@ import pytest
 
 from hotbed.ray_cluster import RayCluster
 from tests.hotbed.small import refused, written
-from tests.hotbed.test_compare import jobs, swept
+from tests.hotbed.test_sweep import jobs, swept
 
 
 def test_without_ray_the_command_says_so_in_one_line(
