@@ -25,7 +25,7 @@ from policies.retention import (
     s3fifo,
     sieve,
 )
-from policies.room import draining, knapsack, migration, stopping
+from policies.room import draining, knapsack, mechanism, migration, stopping
 from policies.routing import (
     affinity,
     filter_score,
@@ -103,6 +103,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "drain": draining.DrainBusy,
             "cheapest": stopping.CheapestRoom,
             "serverlessllm_dp": knapsack.KnapsackVictims,
+            "cheapest_mechanism": mechanism.CheapestMechanism,
         },
         "retention": {
             "lru": recency.LeastRecentlyUsed,
@@ -191,6 +192,7 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
     {
         "serverlessllm": recipes.serverlessllm,
         "serverlessllm_no_migration": recipes.serverlessllm_no_migration,
+        "hotbed": recipes.hotbed,
         "shepherd_star": recipes.shepherd_star,
         "serverless": recipes.serverless,
         "ray_serve": recipes.ray_serve,

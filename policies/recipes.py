@@ -15,6 +15,7 @@ from policies.placement.earliest import EarliestReady
 from policies.placement.hydraserve import HydraServe
 from policies.retention.greedy_dual import GreedyDualSizeFrequency
 from policies.retention.recency import KeepNothing, LeastRecentlyUsed
+from policies.room.mechanism import CheapestMechanism
 from policies.room.migration import MigrateVictims
 from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom, PreemptMovable
 from policies.routing.affinity import AdapterAffinity
@@ -41,6 +42,11 @@ def serverlessllm() -> Policy:
 def serverlessllm_no_migration() -> Policy:
     """ServerlessLLM's start-up-time-aware placement without live migration."""
     return replace(serverlessllm(), room=EvictIdle())
+
+
+def hotbed() -> Policy:
+    """This project's own: what is in the way of a start leaves by the cheapest mechanism."""
+    return replace(serverlessllm(), room=CheapestRoom((EvictIdle(), CheapestMechanism())))
 
 
 def shepherd_star() -> Policy:

@@ -15,7 +15,7 @@ from fleet.policy import Clearing
 from fleet.view import View
 from policies.room.clearing import Leave, clearable, whole_cards
 from policies.room.migration import movable, moving
-from policies.room.targets import Move, Targets
+from policies.room.targets import Move, Targets, start_s
 from policies.room.victims import Found, Way, cards_short, held_on
 
 
@@ -98,16 +98,6 @@ class KnapsackVictims:
 
 def whole(victim: Instance) -> bool:
     return not isinstance(victim.model.need, Part)
-
-
-def start_s(move: Move, taken: Sequence[Way]) -> float:
-    """Seconds until the target has the model: its queue, the loads just put on it, its own."""
-    if move.to is not None:
-        return 0.0
-    loads_s = sum(
-        w.load_s for w in taken if isinstance(w, Move) and w.shard and w.node == move.node
-    )
-    return move.wait_s + loads_s + move.load_s
 
 
 def cost_s(found: Found) -> float:

@@ -50,7 +50,7 @@ class MigrateVictims:
 def moving(node: NodeId, found: Found, by: By, view: View) -> Clearing:
     """Move what runs on each victim to its target, then stop it: over when the last has moved."""
     steps: list[Step[Command]] = []
-    for victim, way in sorted(found, key=lambda f: -_tier(f[0], f[1], view)):
+    for victim, way in sorted(found, key=lambda f: -source_tier(f[0], f[1], view)):
         first = len(steps)
         if isinstance(way, Move):
             steps += _move(victim, way, (first, by), view)
@@ -121,7 +121,7 @@ def moved_after_s(ways: Sequence[Way]) -> float:
     return longest_s
 
 
-def _tier(victim: Instance, way: Way, view: View) -> Tier:
+def source_tier(victim: Instance, way: Way | None, view: View) -> Tier:
     """Where its load reads from. The nearest first: the room that a load takes in a node's caches
     as a plan begins could else be that of a copy that a later load of the plan reads."""
     if isinstance(way, Move) and way.shard is not None:

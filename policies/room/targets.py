@@ -185,3 +185,13 @@ class Targets:
             return
         for free_bytes in sorted({b for b in free if b >= need.gpu_bytes}):
             yield Shard(node, (free.index(free_bytes),), need.gpu_bytes)
+
+
+def start_s(move: Move, taken: Sequence[Way]) -> float:
+    """Seconds until the target has the model: its queue, the loads just put on it, its own."""
+    if move.to is not None:
+        return 0.0
+    loads_s = sum(
+        w.load_s for w in taken if isinstance(w, Move) and w.shard and w.node == move.node
+    )
+    return move.wait_s + loads_s + move.load_s
