@@ -10,9 +10,9 @@ from fleet.policy import Policy
 from policies import recipes
 from policies.admission import budgets, feasible, gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
-from policies.keep_alive import idle_time
+from policies.keep_alive import forecast, histogram, idle_time, prices
 from policies.ordering import arrival, deadlines, fair, length
-from policies.placement import anywhere, earliest, hydraserve, locality, tangram
+from policies.placement import alpaserve, anywhere, earliest, hydraserve, locality, tangram
 from policies.retention import (
     arc,
     chameleon,
@@ -25,7 +25,7 @@ from policies.retention import (
     s3fifo,
     sieve,
 )
-from policies.room import draining, knapsack, mechanism, migration, stopping
+from policies.room import draining, knapsack, mechanism, migration, stopping, warm_pool
 from policies.routing import (
     affinity,
     filter_score,
@@ -37,8 +37,9 @@ from policies.routing import (
     scoring,
     tokens,
 )
+from policies.scaling import alpaserve as alpaserve_replicas
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
-from policies.upkeep import consolidation, llumnix, prefetch, preloading, tenants
+from policies.upkeep import consolidation, llumnix, prefetch, preloading, prewarm, tenants
 
 Named = dict[str, type[Any]]
 CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
@@ -86,6 +87,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "blitz_bounds": memory.BlitzBounds,
             "lookahead": lookahead.QueueLookahead,
             "serverlessllm": released.OneStepATick,
+            "alpaserve": alpaserve_replicas.AlpaServeReplicas,
         },
         "placement": {
             "earliest_ready": earliest.EarliestReady,
@@ -93,10 +95,12 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "locality": locality.Locality,
             "hydraserve": hydraserve.HydraServe,
             "tangram": tangram.TangramAffinity,
+            "alpaserve": alpaserve.AlpaServePlacement,
         },
         "room": {
             "none": stopping.NoRoom,
             "evict_idle": stopping.EvictIdle,
+            "evict_greedy_dual": warm_pool.EvictGreedyDual,
             "migrate": migration.MigrateVictims,
             "preempt": stopping.PreemptVictims,
             "preempt_movable": stopping.PreemptMovable,
@@ -125,6 +129,10 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "fixed": idle_time.FixedKeepAlive,
             "load_time": idle_time.LoadTimeKeepAlive,
             "forever": idle_time.KeepForever,
+            "hybrid_histogram": histogram.HybridHistogram,
+            "break_even": prices.BreakEven,
+            "ladder": prices.Ladder,
+            "forecast": forecast.ForecastKeepAlive,
         },
         "estimation": {
             "slowest_hop": SlowestHop,
@@ -138,6 +146,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "prefetch_popular": prefetch.PrefetchPopular,
             "density_knapsack": preloading.DensityKnapsack,
             "tenant_sticky": tenants.TenantSticky,
+            "prewarm": prewarm.Prewarm,
             "llumnix_migration": llumnix.LlumnixMigration,
         },
     }
@@ -202,5 +211,8 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
         "gdsf": recipes.gdsf,
         "adapter_affinity": recipes.adapter_affinity,
         "hydraserve": recipes.hydraserve,
+        "kubeai": recipes.kubeai,
+        "aibrix": recipes.aibrix,
+        "fair_share": recipes.fair_share,
     }
 )

@@ -19,6 +19,8 @@ class FixedKeepAlive:
     stopped after `asleep_s` more. FaaS platforms keep 60 to 1200 s (OpenWhisk 600, Azure 1200).
     """
 
+    source: ClassVar[str] = "FaaS platforms; vLLM's sleep mode for the levels"
+
     keep_alive_s: Annotated[float, Meta(ge=0)] = 60.0
     sleep_level: Literal[0, 1, 2] = 0
     asleep_s: Annotated[float, Meta(ge=0)] = 600.0
@@ -38,6 +40,8 @@ class LoadTimeKeepAlive:
     as knowing the next arrival.
     """
 
+    source: ClassVar[str] = "ServerlessLLM (OSDI'24), section 7"
+
     factor: Annotated[float, Meta(ge=0)] = 1.0
 
     def rest(self, instance: Instance, view: View) -> Rest | None:
@@ -48,6 +52,7 @@ class LoadTimeKeepAlive:
 class KeepForever:
     """Never stop an idle instance; only a plan that needs its cards does."""
 
+    source: ClassVar[str] = "FaasCache (Fuerst and Sharma, ASPLOS'21): no time-out, only pressure"
     waives: ClassVar = (Waiver.KEEPS_FOREVER,)
 
     def rest(self, instance: Instance, view: View) -> Rest | None:
