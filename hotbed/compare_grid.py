@@ -124,12 +124,11 @@ def _cell(
 
 
 def _notes(cells: Sequence[Cell]) -> list[str]:
-    """What the traces say of themselves, and how load was changed; each thing once."""
-    notes = list(dict.fromkeys(note for cell in cells for note in cell.notes))
+    """How load was changed, once for each way."""
     if len({cell.load for cell in cells}) < 2:
-        return notes
+        return []
     words = "; or ".join(dict.fromkeys(cell.load_in_words for cell in cells))
-    return [*notes, f"Load is a multiple of the workload's own rate: {words}."]
+    return [f"Load is a multiple of the workload's own rate: {words}."]
 
 
 def _seed_by_seed(jobs: Sequence[Sequence[Job]], seeds: Sequence[int]) -> Iterator[Job]:

@@ -19,6 +19,7 @@ from traces.grid import (
     STEADY,
     TTFT_P50,
     TTFT_P99,
+    Cell,
     GridRuns,
     Point,
     contested,
@@ -143,8 +144,13 @@ def html(facts: GridFacts, plots: Mapping[str, Path]) -> str:
         few=len(runs.study.cells) <= FEW,
         tables=[_table(facts, cell.name) for cell in runs.study.cells if runs.of(cell.name)],
         level=round(LEVEL * 100),
-        parameters=[(cell.name, list(flat(cell.resolved))) for cell in runs.study.cells],
+        parameters=[(cell.name, _parameters(cell)) for cell in runs.study.cells],
     )
+
+
+def _parameters(cell: Cell) -> list[tuple[str, str]]:
+    """Everything that was resolved, and what the trace says of itself."""
+    return [*flat(cell.resolved), *(("note of the trace", note) for note in cell.notes)]
 
 
 def _winners(facts: GridFacts) -> list[tuple[str, list[str]]]:
