@@ -107,8 +107,9 @@ class Controller:
         orders.answers = 0
         if not self._begun:
             self._begin()
-        for observe in self._observers.get(type(event), ()):
-            observe(event, self.view)
+        if self._observers:
+            for observe in self._observers.get(type(event), ()):
+                observe(event, self.view)
         self._handlers[type(event)](event)
         if orders.serve or orders.scale or orders.rest or orders.capacity:
             self._settle()

@@ -59,9 +59,8 @@ class Moves:
         source, target = move.source, move.target
         flight.move = None
         del target.inbound[event.request]
-        _count(flight, source, -1)
-        _count(flight, target, 1)
-        flight.instance = target
+        _out(flight, source)
+        _in(flight, target)
         self._pin(source, flight, -1)
         self.state.give_slot(source)
         return opened.step, source
@@ -87,7 +86,7 @@ class Moves:
     def leave(self, flight: Flight, instance: Instance) -> None:
         """Take the request off its instance in the books."""
         request = flight.request
-        _count(flight, instance, -1)
+        _out(flight, instance)
         if request.adapter is not None:
             self._pin(instance, flight, -1)
         self.state.give_slot(instance)
@@ -97,8 +96,7 @@ class Moves:
         """Put the request on a ready instance in the books."""
         request = flight.request
         self.state.take_slot(instance)
-        _count(flight, instance, 1)
-        flight.instance = instance
+        _in(flight, instance)
         if request.adapter is not None:
             self._pin(instance, flight, 1)
 
@@ -116,14 +114,21 @@ class Moves:
             instance.adapters.entries[adapter].pins += by
 
 
-def _count(flight: Flight, instance: Instance, sign: int) -> None:
-    """A request starts (+1) or ends (-1) to run on an instance, as far as the books know."""
+def _in(flight: Flight, instance: Instance) -> None:
+    """The request runs there, as far as the books know."""
     request = flight.request
-    if sign > 0:
-        instance.running[request.id] = flight
+    instance.running[request.id] = flight
+    flight.instance = instance
+    instance.prompt_tokens += request.prompt_tokens
+    instance.dispatched_s += flight.dispatched_at
+
+
+def _out(flight: Flight, instance: Instance) -> None:
+    request = flight.request
+    running = instance.running
+    del running[request.id]
+    instance.prompt_tokens -= request.prompt_tokens
+    if running:
+        instance.dispatched_s -= flight.dispatched_at
     else:
-        del instance.running[request.id]
-    instance.prompt_tokens += sign * request.prompt_tokens
-    # What rounding leaves behind goes when nothing runs.
-    dispatched_s = instance.dispatched_s + sign * flight.dispatched_at
-    instance.dispatched_s = dispatched_s if instance.running else 0.0
+        instance.dispatched_s = 0.0  # what rounding left behind goes too

@@ -126,8 +126,9 @@ class Requests:
         number = flight.command = orders.number()
         dispatch = Dispatch(number, flight.request.id, instance.id)
         orders.out.append(dispatch)
-        for observe in self._watching:
-            observe(dispatch, self.view)
+        if self._watching:
+            for observe in self._watching:
+                observe(dispatch, self.view)
 
     # Off it
 
