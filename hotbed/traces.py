@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,6 +21,7 @@ from hotbed.trace_cuts import Cuts
 from hotbed.trace_fetch import fetch
 from hotbed.trace_listing import REQUESTS, Found, Refused, scan
 from hotbed.trace_recipes import SynthOptions
+from traces.clients import ClientWindows
 from traces.formats import jobs, mooncake, normalised
 from traces.formats.column_map import ColumnMap
 from traces.formats.detect import (
@@ -133,30 +134,24 @@ def describe(
 ) -> None:
     """Say what a trace holds: arrivals, popularity, lengths, burstiness, and the columns used.
 
-    Training jobs are described by their sizes and durations. Example:
+    Training jobs are described by their sizes and durations, clients by their rates. Example:
     hotbed traces describe trace.jsonl.zst --plots out/
     """
-    from traces.describe import Description
-    from traces.describe import describe as describe_workload
-    from traces.describe_jobs import JobsDescription, describe_jobs, render_jobs
     from traces.describe_plots import plot
-    from traces.describe_table import render
 
-    seen: Description | JobsDescription
     with one_line_errors():
         trace = _read(file, from_format, column_map, model, seed=0)
-        if isinstance(trace, Jobs):
-            if plots is not None:
-                raise TraceError(f"{file}: a trace of training jobs: it has tables, but no plots")
-            seen, paths = describe_jobs(trace), []
-        else:
-            seen = describe_workload(trace)
-            paths = [str(path) for path in plot(trace, plots)] if plots is not None else []
+        if plots is not None and not isinstance(trace, Workload):
+            raise TraceError(f"{file}: plots are of requests: this trace has tables only")
+        seen, tables = _described(trace)
+        paths = []
+        if plots is not None and isinstance(trace, Workload):
+            paths = [str(path) for path in plot(trace, plots)]
     if as_json:
         _print_json({"file": str(file), "description": seen, "plots": paths})
         return
     console = Console()
-    console.print(render_jobs(seen) if isinstance(seen, JobsDescription) else render(seen))
+    console.print(tables)
     for path in paths:
         console.print(path, soft_wrap=True, highlight=False)
 
@@ -220,7 +215,10 @@ def convert(  # noqa: PLR0913 - the options of one command line
     )
     with one_line_errors():
         writer = _writer(target, to_format)
-        trace = cuts.of(_read(source, from_format, column_map, model, seed))
+        read = _read(source, from_format, column_map, model, seed)
+        if isinstance(read, ClientWindows):
+            raise TraceError(f"{source}: rates of clients: draw requests with `synth servegen`")
+        trace = cuts.of(read)
         _write(writer, trace, target)
     _say_written(target, trace, as_json)
 
@@ -281,7 +279,7 @@ app.command()(fetch)
 
 def _read(
     file: Path, from_format: str | None, column_map: str | None, model: str, seed: int
-) -> Trace:
+) -> Trace | ClientWindows:
     return read_trace(
         file,
         file_format=Format.named(from_format) if from_format else None,
@@ -289,6 +287,23 @@ def _read(
         model=model,
         seed=seed,
     )
+
+
+def _described(trace: Trace | ClientWindows) -> tuple[msgspec.Struct, Group]:
+    """The figures of a trace, and the tables that show them."""
+    from traces.describe import describe as describe_workload
+    from traces.describe_clients import describe_clients, render_clients
+    from traces.describe_jobs import describe_jobs, render_jobs
+    from traces.describe_table import render
+
+    if isinstance(trace, Jobs):
+        jobs_seen = describe_jobs(trace)
+        return jobs_seen, render_jobs(jobs_seen)
+    if isinstance(trace, ClientWindows):
+        clients_seen = describe_clients(trace)
+        return clients_seen, render_clients(clients_seen)
+    seen = describe_workload(trace)
+    return seen, render(seen)
 
 
 def _writer(target: Path, to_format: str | None) -> Writer:

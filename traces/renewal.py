@@ -106,7 +106,7 @@ def weibull_points(rng: np.random.Generator, shape: float, until: float) -> Floa
     """
     power = 1 / shape
     log_mean = math.lgamma(1 + power)
-    spread = math.exp(min(math.lgamma(1 + 2 * power) - 2 * log_mean, 50.0)) - 1
+    spread = weibull_cv(shape) ** 2
 
     def gaps(exponential: Floats) -> Floats:
         made: Floats = np.exp(np.minimum(power * np.log(exponential) - log_mean, 700.0))
@@ -114,6 +114,13 @@ def weibull_points(rng: np.random.Generator, shape: float, until: float) -> Floa
 
     first = float(rng.random() * gaps(np.array([rng.gamma(1 + power)]))[0])
     return _filled(lambda size: gaps(rng.standard_exponential(size)), spread, first, until)
+
+
+def weibull_cv(shape: float) -> float:
+    """sqrt(Gamma(1 + 2/shape) / Gamma(1 + 1/shape)^2 - 1), cut where it is beyond all use."""
+    power = 1 / shape
+    logarithm = math.lgamma(1 + 2 * power) - 2 * math.lgamma(1 + power)
+    return math.sqrt(max(math.exp(min(logarithm, 50.0)) - 1, 0.0))
 
 
 def equilibrium(rng: np.random.Generator, intensity: Intensity, cv: float) -> Floats:

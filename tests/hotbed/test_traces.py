@@ -259,7 +259,7 @@ def test_training_jobs_are_listed_described_and_converted(training: Path) -> Non
 
 def test_training_jobs_have_no_plots_and_no_other_file_format(training: Path) -> None:
     plots = _run("describe", training, "--plots", training.parent / "plots")
-    assert "it has tables, but no plots" in _refusal(plots)
+    assert "plots are of requests" in _refusal(plots)
     other = _run("convert", training, training.with_name("jobs.jsonl"))
     assert "training jobs are written as .parquet" in _refusal(other)
 
@@ -288,6 +288,10 @@ def test_clients_are_drawn_from_their_tables(tmp_path: Path) -> None:
     lengths.write_bytes(parquet(**length_columns()).data)
     (item,) = json.loads(_run("list", tmp_path, "--json").stdout)["traces"]
     assert (item["count"], item["holds"], item["span_s"]) == (3, "clients", 1800.0)
+    assert "rates of clients, no requests" in _run("describe", rates).stdout
+    sources = json.loads(_run("describe", rates, "--json").stdout)["description"]["sources"]
+    assert [of["clients"] for of in sources] == [2, 1]
+    assert "draw requests with" in _refusal(_run("convert", rates, tmp_path / "x.parquet"))
     out = tmp_path / "out.parquet"
     words = ("--rate", 2, "--models", "big=1", "--duration-s", 1800, "--clients", rates, "--json")
     refused = _run("synth", "servegen", "--out", out, *words)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from traces.clients import ClientData
+from traces.clients import ClientData, ClientWindows
 from traces.formats import (
     azure_functions,
     azure_functions_2021,
@@ -117,12 +117,14 @@ def read_trace(
     columns: ColumnMap | None = None,
     model: str = DEFAULT_MODEL,
     seed: int = 0,
-) -> Workload | Jobs:
-    """Like `read_workload`, and training jobs as well."""
+) -> Workload | Jobs | ClientWindows:
+    """Like `read_workload`, and training jobs and clients' windows as well."""
     if columns is not None:
         return read_workload(path, file_format=file_format, columns=columns, model=model)
     content = Content.of(path)
     told = file_format or detect(content)
+    if told == Format.CLIENT_WINDOWS:
+        return servegen.read_rates(content)
     return jobs_of(content, told) if told in JOBS else read_content(content, told, model, seed)
 
 
