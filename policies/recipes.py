@@ -10,6 +10,7 @@ from policies.admission.gates import AdmitAll, BoundedHold
 from policies.estimation.bandwidth_share import BandwidthShare
 from policies.keep_alive.idle_time import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
 from policies.ordering.arrival import FirstComeFirstServed, LongestWaiting
+from policies.ordering.fair import LeastServedNeed, VirtualTokenCounter
 from policies.placement.anywhere import RandomPlacement
 from policies.placement.earliest import EarliestReady
 from policies.placement.hydraserve import HydraServe
@@ -19,7 +20,11 @@ from policies.room.mechanism import CheapestMechanism
 from policies.room.migration import MigrateVictims
 from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom, PreemptMovable
 from policies.routing.affinity import AdapterAffinity
+from policies.routing.hashing import BoundedConsistentHash
 from policies.routing.load import LeastLoaded
+from policies.routing.prefixes import AibrixPrefix
+from policies.scaling.concurrency import TargetConcurrency
+from policies.scaling.pod_autoscalers import AibrixPodAutoscaler
 from policies.scaling.queue import FixedReplicas, PerQueue
 from policies.upkeep.consolidation import Consolidate
 
@@ -115,3 +120,27 @@ def hydraserve(
         upkeep=(Consolidate(),),
         estimation=BandwidthShare(),
     )
+
+
+def kubeai() -> Policy:
+    """KubeAI: prompts hashed to replicas with bounded load, replicas by mean concurrency.
+
+    Kubernetes places pods without a look at copies and evicts none for another model.
+    """
+    return replace(
+        ray_serve_cached(),
+        routing=BoundedConsistentHash(),
+        scaling=TargetConcurrency(),
+        room=NoRoom(),
+        keep_alive=KeepForever(),
+    )
+
+
+def aibrix() -> Policy:
+    """AIBrix: prefix-aware routing, and its pod autoscaler (APA) on requests per replica."""
+    return replace(kubeai(), routing=AibrixPrefix(), scaling=AibrixPodAutoscaler())
+
+
+def fair_share() -> Policy:
+    """ServerlessLLM, with slots and cards going to the tenant that was served least (VTC)."""
+    return replace(serverlessllm(), ordering=VirtualTokenCounter(), arbitration=LeastServedNeed())
