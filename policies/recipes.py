@@ -1,24 +1,27 @@
 """Whole systems, each an expression: one answer for every question."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from fleet.policy import KeepAlive, Policy
 from policies.admission.gates import AdmitAll, BoundedHold
 from policies.estimation.bandwidth_share import BandwidthShare
+from policies.keep_alive.histogram import HybridHistogram
 from policies.keep_alive.idle_time import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
 from policies.ordering.arrival import FirstComeFirstServed, LongestWaiting
 from policies.ordering.fair import LeastServedNeed, VirtualTokenCounter
 from policies.placement.anywhere import RandomPlacement
 from policies.placement.earliest import EarliestReady
 from policies.placement.hydraserve import HydraServe
+from policies.retention.chameleon import Chameleon
 from policies.retention.greedy_dual import GreedyDualSizeFrequency
 from policies.retention.recency import KeepNothing, LeastRecentlyUsed
 from policies.room.mechanism import CheapestMechanism
 from policies.room.migration import MigrateVictims
 from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom, PreemptMovable
+from policies.room.warm_pool import EvictGreedyDual
 from policies.routing.affinity import AdapterAffinity
 from policies.routing.hashing import BoundedConsistentHash
 from policies.routing.load import LeastLoaded
@@ -27,6 +30,8 @@ from policies.scaling.concurrency import TargetConcurrency
 from policies.scaling.pod_autoscalers import AibrixPodAutoscaler
 from policies.scaling.queue import FixedReplicas, PerQueue
 from policies.upkeep.consolidation import Consolidate
+from policies.upkeep.preloading import DensityKnapsack
+from policies.upkeep.prewarm import Prewarm
 
 
 def serverlessllm() -> Policy:
@@ -91,11 +96,24 @@ def keep_alive(keep_alive_s: Annotated[float, Meta(ge=0)] = 60.0) -> Policy:
 
 
 def gdsf() -> Policy:
-    """FaasCache's GDSF in every cache; idle instances stay until their cards are needed."""
+    """FaasCache's GDSF in every cache; idle instances stay until their cards are needed.
+
+    Which of them go then is GDSF's choice too.
+    """
     return replace(
         serverlessllm_no_migration(),
+        room=EvictGreedyDual(),
         retention=GreedyDualSizeFrequency(),
         keep_alive=KeepForever(),
+    )
+
+
+def hybrid_histogram(variant: Literal["paper", "code"] = "paper") -> Policy:
+    """Azure's hybrid histogram (ATC'20): keep-alive and prewarming by each model's idle times."""
+    return replace(
+        serverlessllm_no_migration(),
+        keep_alive=HybridHistogram(variant),
+        upkeep=(Prewarm(variant),),
     )
 
 
@@ -106,6 +124,27 @@ def adapter_affinity(most_held: Annotated[int, Meta(ge=0)] = 256) -> Policy:
         admission=BoundedHold(most_held),
         routing=AdapterAffinity(),
         retention=GreedyDualSizeFrequency(),
+    )
+
+
+def chameleon() -> Policy:
+    """Chameleon's adapter cache (MICRO'25) under adapter-affine routing.
+
+    Its multi-level queue, which needs lengths predicted for each request, is not part of it.
+    """
+    return replace(adapter_affinity(), retention=Chameleon())
+
+
+def serverlesslora() -> Policy:
+    """ServerlessLoRA (arXiv 2505.14468): bases and adapters preloaded by value density.
+
+    What is worth least a byte leaves first; requests go where their adapter is.
+    """
+    return replace(
+        keep_alive(),
+        routing=AdapterAffinity(),
+        retention=GreedyDualSizeFrequency(),
+        upkeep=(DensityKnapsack(),),
     )
 
 
