@@ -214,6 +214,7 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
         "chameleon": recipes.chameleon,
         "serverlesslora": recipes.serverlesslora,
         "hydraserve": recipes.hydraserve,
+        "alpaserve": recipes.alpaserve,
         "kubeai": recipes.kubeai,
         "aibrix": recipes.aibrix,
         "fair_share": recipes.fair_share,

@@ -12,6 +12,7 @@ from policies.keep_alive.histogram import HybridHistogram
 from policies.keep_alive.idle_time import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
 from policies.ordering.arrival import FirstComeFirstServed, LongestWaiting
 from policies.ordering.fair import LeastServedNeed, VirtualTokenCounter
+from policies.placement.alpaserve import AlpaServePlacement
 from policies.placement.anywhere import RandomPlacement
 from policies.placement.earliest import EarliestReady
 from policies.placement.hydraserve import HydraServe
@@ -26,6 +27,7 @@ from policies.routing.affinity import AdapterAffinity
 from policies.routing.hashing import BoundedConsistentHash
 from policies.routing.load import LeastLoaded
 from policies.routing.prefixes import AibrixPrefix
+from policies.scaling.alpaserve import AlpaServeReplicas
 from policies.scaling.concurrency import TargetConcurrency
 from policies.scaling.pod_autoscalers import AibrixPodAutoscaler
 from policies.scaling.queue import FixedReplicas, PerQueue
@@ -158,6 +160,16 @@ def hydraserve(
         placement=HydraServe(ttft_slo_s, tpot_slo_s),
         upkeep=(Consolidate(),),
         estimation=BandwidthShare(),
+    )
+
+
+def alpaserve() -> Policy:
+    """AlpaServe (OSDI'23): a static placement of replicas for the models' rates, replanned."""
+    return replace(
+        serverlessllm_no_migration(),
+        scaling=AlpaServeReplicas(),
+        placement=AlpaServePlacement(),
+        keep_alive=KeepForever(),
     )
 
 
