@@ -290,7 +290,8 @@ class Batch:
     # At a boundary
 
     def _seat_joining(self, at: float) -> None:
-        self._trim_prefixes(0)
+        if self._prefixes.idle_tokens:
+            self._trim_prefixes(0)
         for sequence in self._joining:
             if sequence.prefix:
                 self._share(sequence, sequence.prefilled)

@@ -174,7 +174,8 @@ class Engine(Batch):
             self.next_at = self._until
 
     def _take_place(self, at: float, sequence: Sequence) -> None:
-        self._trim_prefixes(self._begun(at))
+        if self._prefixes.idle_tokens:  # spelled out: most workloads have none
+            self._trim_prefixes(self._begun(at))
         held = self._reserved.get(sequence.request)
         if sequence.prefilled:
             # One that decodes takes the block of its next token in its turn.

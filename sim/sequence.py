@@ -61,8 +61,8 @@ class Sequence(msgspec.Struct, gc=False, eq=False):
                 f"prefilled is {self.prefilled}: it must leave at least one of the "
                 f"{self.prompt_tokens + self.generated} tokens and not be negative"
             )
-        if len(self.prefix) * self.prefix_block_tokens > self.prompt_tokens or (
-            self.prefix and self.prefix_block_tokens < 1
+        if self.prefix and not 1 <= self.prefix_block_tokens <= self.prompt_tokens / len(
+            self.prefix
         ):
             raise ValueError(
                 f"prefix_block_tokens is {self.prefix_block_tokens}: it must be at least 1, and "
