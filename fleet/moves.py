@@ -85,19 +85,17 @@ class Moves:
 
     def leave(self, flight: Flight, instance: Instance) -> None:
         """Take the request off its instance in the books."""
-        request = flight.request
         _out(flight, instance)
-        if request.adapter is not None:
+        if flight.request.adapter is not None:
             self._pin(instance, flight, -1)
         self.state.give_slot(instance)
         flight.instance = None
 
     def enter(self, flight: Flight, instance: Instance) -> None:
         """Put the request on a ready instance in the books."""
-        request = flight.request
         self.state.take_slot(instance)
         _in(flight, instance)
-        if request.adapter is not None:
+        if flight.request.adapter is not None:
             self._pin(instance, flight, 1)
 
     def _can_take(self, target: Instance, flight: Flight) -> bool:
