@@ -75,7 +75,7 @@ def compare(
 
     A seed gives every policy the same requests and the same faults. Ctrl-C keeps what is done, and
     the same command goes on from there. With --load, --vary or a scenario's `grid` every
-    combination is a cell, and the report says who wins where.
+    combination is a cell, and the report says who wins where; --set grid={} leaves it out.
     Example: hotbed compare examples/tour.yaml --policies serverlessllm,static --seeds 10 --out out
     Example: hotbed compare examples/tour.yaml --load 0.5,1,2 --vary limits.max_age=10s,60s
     """

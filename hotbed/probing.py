@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hotbed.binding import bind
 from hotbed.grid import at_load
 from hotbed.load import drawn_rate_rps, in_words
@@ -23,6 +25,7 @@ from traces.grid import reason_of
 from traces.summary import value_of
 from traces.workload import US_PER_S, Workload
 
+MOST_NEEDED = 100  # requests of a run, whatever the target
 ASPECTS = {
     "objective.ttft_attainment": ("TTFT <= {ttft:g} s",),
     "objective.tpot_attainment": ("TPOT <= {tpot:g} s",),
@@ -43,11 +46,13 @@ class Probing:
     rate_rps: float | None = None
 
     def check(self) -> None:
-        """Learns the workload's own rate. Raises what `bind` does."""
+        """Learns the workload's own rate and size. Raises what `bind` does."""
         drawn_rps = drawn_rate_rps(self.loaded.scenario.workload)
         for one in self.choices:
             bound = bind(self.loaded.scenario, self.loaded.folder, self.seeds[0], one.residency)
             self.rate_rps = drawn_rps or _rate_rps(bound.requests)
+            if drawn_rps is not None:
+                self.search = _resolvable(self.search, len(bound.requests))
 
     @property
     def objective(self) -> str:
@@ -110,6 +115,16 @@ class Probing:
             "policies": found,
             "resolved": resolved(self.loaded, self.choices, self.seeds),
         }
+
+
+def _resolvable(search: Search, requests: int) -> Search:
+    """Not down to loads at which so few are drawn that one miss is more than the target allows.
+
+    `requests` are those at load 1.
+    """
+    needed = min(MOST_NEEDED, 1 / max(1 - search.target, 1 / MOST_NEEDED))
+    least = min(search.first, max(search.least, needed / requests))
+    return msgspec.structs.replace(search, least=least)
 
 
 def _rate_rps(requests: Workload) -> float | None:

@@ -39,6 +39,19 @@ def test_capacities_are_bracketed_and_their_probes_are_kept_and_used_again(tmp_p
         assert (tmp_path / "out" / "plots" / f"capacity.{name}").exists()
 
 
+def test_a_load_is_not_lowered_to_where_one_miss_is_more_than_the_target_allows(
+    tmp_path: Path,
+) -> None:
+    """With some 20 requests at load 1 a single miss is already 5 %."""
+    words = ["--policies", "static", "--seeds", "1", "--slo", "tpot", "--set", "slo.tpot=1us"]
+    result = hotbed("capacity", written(tmp_path), *SHORT, *words, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "missed even at 1, the least that was tried: 0.0 % met it" in result.stdout
+    data = json.loads((tmp_path / "out" / "capacity.json").read_bytes())
+    assert data["policies"]["static"]["load"] is None
+    assert [probe["load"] for probe in data["policies"]["static"]["probes"]] == [1.0]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
