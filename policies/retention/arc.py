@@ -44,7 +44,7 @@ class AdaptiveReplacement(OnTiers):
 
     def used(self, pool: Pool, entry: Entry, view: View) -> None:
         lists = self._of(pool)
-        if not lists.resident or len(lists.resident) > 2 * len(pool.entries):
+        if not lists or len(lists) > 2 * len(pool.entries):
             lists.meet(pool, coming=entry)
         lists.used(entry)
 
@@ -55,47 +55,43 @@ class AdaptiveReplacement(OnTiers):
 class Lists:
     """T1, T2, B1 and B2 of one pool, each with its least recent first."""
 
-    __slots__ = ("capacity", "ghosts", "most_once", "once_bytes", "resident", "twice")
+    __slots__ = ("capacity", "ghosts", "held", "most_once")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.most_once = 0.0  # p: bytes that T1 may hold while something else can leave
-        self.resident: dict[Entry, None] = {}  # T1 and T2 by last use
-        self.twice: dict[Entry, None] = {}  # those of T2
-        self.once_bytes = 0  # of T1
+        self.held = (Held(), Held())  # T1, T2
         self.ghosts = (Ghosts(), Ghosts())  # B1, B2
+
+    def __len__(self) -> int:
+        return sum(len(held.entries) for held in self.held)
 
     def meet(self, pool: Pool, coming: Entry | None = None) -> None:
         """Let go of what left by another way, and take in what was never heard of."""
-        for entry in [e for e in self.resident if not lies_in(pool, e)]:
-            self._take_out(entry)
-        for entry in unmet(pool, self.resident):
+        once, twice = self.held
+        for held in self.held:
+            for entry in [e for e in held.entries if not lies_in(pool, e)]:
+                held.take_out(entry)
+        for entry in unmet(pool, (*once.entries, *twice.entries)):
             if entry is not coming:
-                self.resident[entry] = None
-                self.once_bytes += entry.size
+                once.take_in(entry)
 
     def used(self, entry: Entry) -> None:
-        again = entry in self.resident
-        if again:
-            self._take_out(entry)
+        once, twice = self.held
+        again = once.take_out(entry) or twice.take_out(entry)
         returned = self._adapt(entry)
-        self.resident[entry] = None
-        if again or returned:
-            self.twice[entry] = None
-        else:
-            self.once_bytes += entry.size
+        (twice if again or returned else once).take_in(entry)
         self._forget()
 
     def replace(self) -> Entry:
         """Take out the next to leave; a ghost of it stays."""
-        able = [e for e in self.resident if not e.pins]
-        once = next((e for e in able if e not in self.twice), None)
-        twice = next((e for e in able if e in self.twice), None)
-        leaves = once if twice is None or self.once_bytes > self.most_once else twice
-        leaves = leaves if leaves is not None else twice
+        first, second = (held.first() for held in self.held)
+        leaves_once = second is None or self.held[0].size > self.most_once
+        which = 0 if first is not None and leaves_once else 1
+        leaves = first if which == 0 else second
         assert leaves is not None, "there is enough to evict"
-        self.ghosts[leaves in self.twice].add(leaves)
-        self._take_out(leaves)
+        self.held[which].take_out(leaves)
+        self.ghosts[which].add(leaves)
         return leaves
 
     def _adapt(self, entry: Entry) -> bool:
@@ -114,18 +110,37 @@ class Lists:
 
     def _forget(self) -> None:
         once, twice = self.ghosts
-        while once.names and self.once_bytes + once.size > self.capacity:
+        while once.names and self.held[0].size + once.size > self.capacity:
             once.pop(next(iter(once.names)))
-        held = sum(e.size for e in self.resident) if twice.names else 0
+        held = self.held[0].size + self.held[1].size
         while twice.names and held + once.size + twice.size > 2 * self.capacity:
             twice.pop(next(iter(twice.names)))
 
-    def _take_out(self, entry: Entry) -> None:
-        del self.resident[entry]
-        if entry in self.twice:
-            del self.twice[entry]
-        else:
-            self.once_bytes -= entry.size
+
+class Held:
+    """Entries by last use, and their bytes."""
+
+    __slots__ = ("entries", "size")
+
+    def __init__(self) -> None:
+        self.entries: dict[Entry, None] = {}
+        self.size = 0
+
+    def first(self) -> Entry | None:
+        """The least recent that may leave."""
+        return next((e for e in self.entries if not e.pins), None)
+
+    def take_in(self, entry: Entry) -> None:
+        self.entries[entry] = None
+        self.size += entry.size
+
+    def take_out(self, entry: Entry) -> bool:
+        """Whether it was there."""
+        if entry not in self.entries:
+            return False
+        del self.entries[entry]
+        self.size -= entry.size
+        return True
 
 
 class Ghosts:

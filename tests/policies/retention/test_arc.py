@@ -23,7 +23,7 @@ def test_arc_by_hand_a_ghost_of_the_recent_moves_the_share() -> None:
     assert list(lists.ghosts[0].names) == [2]
     cache.use(2)  # 3 leaves; then 2 is found in B1: p = 0 + 1 * max(1, 0 / 1), and 2 goes to T2
     assert lists.most_once == 1.0
-    assert {int(e.artifact) for e in lists.twice} == {1, 2}
+    assert {int(e.artifact) for e in lists.held[1].entries} == {1, 2}
     cache.hits([4, 5])  # T1 holds 1 = p at the second miss: T2's least recent left both times
     assert cache.holds() == {4, 5}
 
@@ -124,9 +124,10 @@ def test_no_more_is_remembered_than_arc_allows(string: list[int], sizes: list[in
         cache.use(number, sizes[number])
         lists = policy._lists[cache.pool]
         once, twice = (g.size for g in lists.ghosts)
-        assert lists.once_bytes == sum(e.size for e in lists.resident if e not in lists.twice)
-        assert lists.once_bytes + once <= 8
-        assert sum(e.size for e in lists.resident) + once + twice <= 16
+        for held in lists.held:
+            assert held.size == sum(e.size for e in held.entries)
+        assert lists.held[0].size + once <= 8
+        assert sum(h.size for h in lists.held) + once + twice <= 16
         assert 0.0 <= lists.most_once <= 8.0
 
 
