@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fleet.commands import By, Keep
-from fleet.domain import ModelSpec, NodeId, NodeSpec, RequestId, Shard
+from fleet.domain import ModelSpec, NodeSpec, RequestId, Shard
 from fleet.holders import Flight, Instance
 from fleet.view import View
 from policies.placement.starts import load_s
@@ -73,6 +73,21 @@ class Return:
     here: bool  # on the same node, where a KV cache kept in its memory is of use
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A way to a target that is ready: seconds until all are there, and the pause of each.
+
+    `slower`: time per token there by that here. `grows`: what each stage of copies leaves to copy,
+    as a part of what it copied.
+    """
+
+    by: By
+    after_s: float
+    pause_s: float
+    slower: float
+    grows: float = 0.0
+
+
 @dataclass(slots=True)
 class Departures:
     """The ways of victims, for the search: of each target, the cheapest that is over in time.
@@ -88,6 +103,9 @@ class Departures:
     ends: Ends
     within_s: float = inf
     _returns: dict[int, Return] = field(default_factory=dict)
+    _left_s: dict[RequestId, float] = field(default_factory=dict)
+    _stays: dict[RequestId, list[Act]] = field(default_factory=dict)
+    _passages: dict[Hashable, list[Passage]] = field(default_factory=dict)
     _known: dict[Hashable, list[Departure]] = field(default_factory=dict)
 
     @property
@@ -172,7 +190,7 @@ class Departures:
             again_s = sum(act.lost_s - back.after_s for act in pushed)
             left_s = max(act.left_s for act in pushed)
             money += price * (reload_s(victim, self.view) + again_s + left_s)
-        stays_s = max(self.ends.left_s(f, self.view) for f in victim.running.values())
+        stays_s = max(self._left_s[request] for request in victim.running)
         cost_s = lost_s + money / self.value_per_s
         return Departure(cost_s, after_s, acts, move, price * stays_s / self.value_per_s)
 
@@ -181,50 +199,64 @@ class Departures:
     def acts(
         self, flight: Flight, victim: Instance, move: Move | None, begin_s: float
     ) -> Iterator[Act]:
+        """Where it is, and to a target whose model is ready after `begin_s`, if there is one."""
+        yield from self._without_target(flight, victim)
+        if move is None or not takes(move, flight):
+            return
+        request, left_s = flight.request.id, self._left_s[flight.request.id]
+        for passage in self._passages_to(victim, move):
+            tokens = flight.request.prompt_tokens + self.view.tokens_so_far(flight)
+            if tokens * passage.grows**MOST_STAGES <= LAST_STAGE_TOKENS:
+                after_s = begin_s + passage.after_s
+                yield Act(request, passage.by, after_s, passage.pause_s, left_s * passage.slower)
+
+    def _without_target(self, flight: Flight, victim: Instance) -> list[Act]:
         request = flight.request.id
-        left_s = self.ends.left_s(flight, self.view)
-        yield Act(request, None, left_s, 0.0, left_s)
+        known = self._stays.get(request)
+        if known is not None:
+            return known
+        left_s = self._left_s[request] = self.ends.left_s(flight, self.view)
+        found = self._stays[request] = [Act(request, None, left_s, 0.0, left_s)]
         if flight.attempts <= self.most_preemptions:
             back = self._return(victim)
             again_s = self.view.resume_s(flight, victim.node)
-            yield Act(request, Keep.TOKENS, 0.0, back.after_s + again_s, left_s)
-            swap_s = kv_bytes(flight, victim, self.view) / self._pcie(victim.node)
+            found.append(Act(request, Keep.TOKENS, 0.0, back.after_s + again_s, left_s))
+            pcie = self.view.node(victim.node).links.pcie_bytes_per_s
+            swap_s = kv_bytes(flight, victim, self.view) / pcie
             if back.here and swap_s < again_s:
-                yield Act(request, Keep.KV, swap_s, back.after_s + 2 * swap_s, left_s)
-        if move is not None and takes(move, flight):
-            yield from self._moved(flight, victim, move, begin_s)
+                found.append(Act(request, Keep.KV, swap_s, back.after_s + 2 * swap_s, left_s))
+        return found
 
-    def _moved(self, flight: Flight, victim: Instance, move: Move, begin_s: float) -> Iterator[Act]:
+    def _passages_to(self, victim: Instance, move: Move) -> list[Passage]:
         """By recomputation there, or by copies of its KV blocks; it goes on until a short pause.
 
         Requests of one victim share the way: each is reckoned as if all took the same.
         """
-        view, request, model = self.view, flight.request, victim.model
+        known = self._passages.get((victim.id, move.node, move.resume_s))
+        if known is not None:
+            return known
+        view, model = self.view, victim.model
         here, there = view.node(victim.node), view.node(move.node)
         pace = view.estimates.pace(model.id, there.kind)
         decode_s = view.estimates.pace(model.id, here.kind).decode_s_per_token
-        left_s = self.ends.left_s(flight, view) / decode_s * pace.decode_s_per_token
+        slower = pace.decode_s_per_token / decode_s
         pause_s = pace.decode_s_per_token + LAST_ROUND_TOKENS * pace.prefill_s_per_token
-        recomputed_s = begin_s + move.resume_s + pause_s
-        yield Act(request.id, By.TOKENS, recomputed_s, pause_s, left_s)
+        found = [Passage(By.TOKENS, move.resume_s + pause_s, pause_s, slower)]
         per_s = min(here.links.peer_bytes_per_s, there.links.peer_bytes_per_s)
         token_s = model.kv_bytes_per_token / per_s
-        each = [kv_bytes(f, victim, view) for f in victim.running.values()]
-        copy_s = sum(each) / per_s
-        grows = token_s / decode_s * len(each)  # of what is copied, new meanwhile
-        tokens = view.tokens_so_far(flight) + request.prompt_tokens
-        if token_s and tokens * grows**MOST_STAGES <= LAST_STAGE_TOKENS:
+        if token_s:
+            copy_s = sum(kv_bytes(f, victim, view) for f in victim.running.values()) / per_s
             pause_s = min(LAST_STAGE_TOKENS, copy_s / decode_s) * token_s
-            yield Act(request.id, By.KV, begin_s + copy_s + pause_s, pause_s, left_s)
+            grows = token_s / decode_s * len(victim.running)
+            found.append(Passage(By.KV, copy_s + pause_s, pause_s, slower, grows))
+        self._passages[victim.id, move.node, move.resume_s] = found
+        return found
 
     def _return(self, victim: Instance) -> Return:
         known = self._returns.get(victim.id)
         if known is None:
             known = self._returns[victim.id] = back_again(victim, self.newcomer, self.view)
         return known
-
-    def _pcie(self, node: NodeId) -> float:
-        return self.view.node(node).links.pcie_bytes_per_s
 
 
 def back_again(victim: Instance, newcomer: ModelSpec, view: View) -> Return:
