@@ -1,8 +1,8 @@
 """What a router believes instances' prefix caches hold: the beginnings of prompts it sent there.
 
 It sees no engine: blocks may have been evicted there that it still lists (AIBrix, Preble and llm-d
-keep the same). It is bounded by an LRU list an instance, a prompt's last block going first, so what
-it lists of a prompt is always a beginning of it. It chooses nobody.
+keep the same). An LRU list an instance holds what fits in its KV cache, a prompt's last block going
+first, so that it lists of a prompt always a beginning. It chooses nobody.
 """
 
 from typing import Any, Final, TypeAlias
@@ -39,14 +39,23 @@ class PrefixIndex:
             case Dispatch():
                 flight = view.flight(fact.request)
                 if flight is not None and flight.request.prefix:
-                    self.sent(fact.instance, keys(flight.request, self.most_blocks))
+                    self._sent(fact.instance, flight.request, view)
             case e.NodeLost():
                 for instance in view.on_node(fact.node):
                     self.drop(instance.id)
             case _:
                 self.drop(fact.instance)
 
-    def sent(self, instance: InstanceId, blocks: tuple[Key, ...]) -> None:
+    def _sent(self, number: InstanceId, request: Request, view: View) -> None:
+        blocks = keys(request, self.most_blocks)
+        fit = view.kv_tokens(view.instance(number)) / max(1, request.block_tokens)
+        self.sent(number, blocks, int(min(fit, self.per_instance)))
+
+    def sent(
+        self, instance: InstanceId, blocks: tuple[Key, ...], capacity: int | None = None
+    ) -> None:
+        """`capacity`: how many blocks the instance can hold, if fewer than are remembered."""
+        capacity = self.per_instance if capacity is None else capacity
         held, holders = self._held.setdefault(instance, {}), self._holders
         for block in reversed(blocks):  # the last is the first to be forgotten
             if block in held:
@@ -54,7 +63,7 @@ class PrefixIndex:
             else:
                 holders.setdefault(block, {})[instance] = None
             held[block] = None
-        while len(held) > self.per_instance:
+        while len(held) > capacity:
             oldest = next(iter(held))
             del held[oldest]
             self._leave(oldest, instance)
