@@ -1,9 +1,12 @@
 """Chrome's Trace Event Format, written as it comes: processes, tracks, slices, flows, counters.
 
 The JSON object form that chrome://tracing and Perfetto's importer read ("Trace Event Format",
-Google, public document of the Catapult project): ts and dur in microseconds; B/E nest on a thread;
-b/e are asynchronous slices by id; s/f are flows between the slices that enclose them; C are
-counters, i instants, M names. Knows the format and a window of time, nothing of what is shown.
+Google, public document of the Catapult project): ts and dur in microseconds; X are slices, which
+nest on a thread; b/e are asynchronous slices by id; s/f are flows between the slices that enclose
+them; C are counters, i instants, M names. Perfetto (v52 was tried) sorts by time and parts equal
+times as it likes, and lets a flow point from the slice that begins first: so no slice lasts no
+time, and arrows are drawn between marks. Knows the format and a window of time, nothing of what is
+shown.
 """
 
 import math
@@ -18,15 +21,16 @@ Args = Mapping[str, Any]
 #: Thread ids begin here: some importers know a thread by its id alone, and a process by an equal
 #: one as its main thread.
 FIRST_TID: Final = 1_000_000
-#: How long a mark lasts that stands for a moment but must be a slice, microseconds: what times are
-#: rounded to, so that no two marks overlap in part.
-MARK_US: Final = 0.001
+#: What times are rounded to, microseconds.
+STEP_US: Final = 0.001
+#: A mark stands for a moment but must be a slice with a moment inside it.
+MARK_US: Final = 2 * STEP_US
 
 
 class Track:
     """A thread of a process: slices that follow each other, one open at a time."""
 
-    __slots__ = ("begin", "name", "open_args", "open_name", "pid", "shown", "tid")
+    __slots__ = ("begin", "name", "open_args", "open_name", "pid", "tid")
 
     def __init__(self, pid: int, tid: int, name: str) -> None:
         self.pid = pid
@@ -35,7 +39,6 @@ class Track:
         self.open_name: str | None = None
         self.open_args: Args = {}
         self.begin = 0.0
-        self.shown = False  # the open slice's beginning has been written
 
 
 class ChromeTrace:
@@ -85,40 +88,26 @@ class ChromeTrace:
         """Open a slice; the one that is open on the track ends there."""
         self.end(track, at)
         track.open_name, track.open_args, track.begin = name, args or {}, at
-        track.shown = False
-        if self._within(at):
-            self._begin(track, at)
-
-    def _begin(self, track: Track, at: float) -> None:
-        track.shown = True
-        event = {"ph": "B", "name": track.open_name, "ts": micros(at), **_on(track)}
-        self._put({**event, "args": track.open_args} if track.open_args else event)
 
     def end(self, track: Track, at: float) -> None:
-        """Close the open slice, if there is one."""
-        if track.open_name is None:
-            return
-        if not track.shown and track.begin < self.since < at:
-            self._begin(track, self.since)
-        if track.shown:
-            self._put({"ph": "E", "ts": micros(min(at, self.until)), **_on(track)})
-        track.open_name = None
+        """Close the open slice, if there is one, and write it. What lasts no time is left out."""
+        name, track.open_name = track.open_name, None
+        if name is not None:
+            self.complete(track, name, (track.begin, at), track.open_args)
 
     def complete(
         self, track: Track, name: str, span: tuple[float, float], args: Args | None = None
-    ) -> None:
-        """A slice that is over. No other on the track may overlap it."""
-        begin, end = map(micros, self._cut(span))
-        if end < begin:
-            return
-        event = {"ph": "X", "name": name, "ts": begin, **_on(track)}
-        self._put({**event, "dur": round(end - begin, 3), "args": args or {}})
+    ) -> bool:
+        """A slice that is over; whether anything of it is within the window and lasts.
 
-    def mark(self, track: Track, name: str, at: float) -> None:
-        """A moment as a slice, so that a flow can begin there."""
-        if self._within(at):
-            event = {"ph": "X", "name": name, "ts": micros(at), "dur": MARK_US, **_on(track)}
-            self._put(event)
+        No other on the track may overlap it.
+        """
+        begin, end = self._cut(span)
+        if end <= begin:
+            return False
+        event = {"ph": "X", "name": name, "ts": begin, "dur": round(end - begin, 3), **_on(track)}
+        self._put({**event, "args": args} if args else event)
+        return True
 
     def lasting(
         self, pid: int, number: int, name: str, span: tuple[float, float], args: Args | None = None
@@ -127,27 +116,59 @@ class ChromeTrace:
 
         The outer of two is written first; what lasts no time is left out.
         """
-        begin, end = map(micros, self._cut(span))
+        begin, end = self._cut(span)
         if end <= begin:
             return
-        about = {"cat": "request", "id": f"{number:#x}", "pid": pid, "name": name}
+        about = {"cat": "request", "id2": {"local": f"{number:#x}"}, "pid": pid, "name": name}
         self._put({"ph": "b", "ts": begin, **about, "args": args or {}})
         self._put({"ph": "e", "ts": end, **about})
 
     def _cut(self, span: tuple[float, float]) -> tuple[float, float]:
-        return max(span[0], self.since), min(span[1], self.until)
+        """What of it is within the window, microseconds."""
+        return micros(max(span[0], self.since)), micros(min(span[1], self.until))
 
     # Between slices
 
-    def flow(
+    def mark(self, track: Track, name: str, begin_us: float) -> float:
+        """A slice that stands for a moment; where within it a flow may touch it, microseconds."""
+        event = {"ph": "X", "name": name, "ts": begin_us, "dur": MARK_US, **_on(track)}
+        self._put(event)
+        return round(begin_us + STEP_US, 3)
+
+    def sent(
+        self, kind: str, number: int, name: str, way: tuple[Track, Track | None], at: float
+    ) -> None:
+        """An arrow between marks of two tracks, one before that moment and one after it.
+
+        The second one lies within the slice that is open there. Without it there is no arrow.
+        """
+        if not self._within(at):
+            return
+        begin_us = max(round(micros(at) - MARK_US, 3), 0.0)
+        begin = self.mark(way[0], name, begin_us)
+        if way[1] is not None:
+            end = self.mark(way[1], name, round(begin_us + MARK_US, 3))
+            self._arrow(kind, number, (way[0], begin), (way[1], end))
+
+    def moved(
+        self, kind: str, number: int, name: str, way: tuple[Track, Track],
+        span: tuple[float, float],
+    ) -> None:  # fmt: skip
+        """A slice for as long as something moves away, and an arrow to a mark where it is then."""
+        begin, end = micros(span[0]), micros(span[1])
+        within = self._within(span[0]) and self._within(span[1])
+        if self.complete(way[0], name, span) and within:
+            self._arrow(
+                kind, number, (way[0], round(begin + STEP_US, 3)),
+                (way[1], self.mark(way[1], name, round(end + STEP_US, 3))),
+            )  # fmt: skip
+
+    def _arrow(
         self, kind: str, number: int, begin: tuple[Track, float], end: tuple[Track, float]
     ) -> None:
-        """An arrow between the slices that enclose two moments, if both are within the window."""
-        if not (self._within(begin[1]) and self._within(end[1])):
-            return
         about = {"name": kind, "cat": kind, "id": number}
-        self._put({"ph": "s", "ts": micros(begin[1]), **about, **_on(begin[0])})
-        self._put({"ph": "f", "bp": "e", "ts": micros(end[1]), **about, **_on(end[0])})
+        self._put({"ph": "s", "ts": begin[1], **about, **_on(begin[0])})
+        self._put({"ph": "f", "bp": "e", "ts": end[1], **about, **_on(end[0])})
 
     def instant(self, where: Track | int, name: str, at: float, args: Args | None = None) -> None:
         """A moment of a track, or of a whole process by its pid."""

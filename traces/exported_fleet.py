@@ -16,7 +16,7 @@ from traces.chrome_trace import Args, ChromeTrace, Track
 from traces.track_lanes import TrackLanes
 
 #: Where the kinds of track stand within a node.
-CARDS, LOADS = 0, 100
+CARDS, LOADS, MOVES = 0, 100, 200
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ class ExportedFleet:
         self._lanes: dict[tuple[int, str], TrackLanes] = {}
         self.artifacts: dict[int, ModelSpec | AdapterSpec] = {one.id: one for one in artifacts}
         self.instances: dict[int, Shown] = {}
+        self._marks: dict[int, Track] = {}
         self._moving: dict[int, _Moving] = {}
         self._held: dict[tuple[int, int], int] = {}  # holders by card
         self.gpus = 0
@@ -101,6 +102,26 @@ class ExportedFleet:
         """Its first card's track, while it holds cards."""
         known = self.instances.get(instance)
         return known.tracks[0][2] if known is not None and known.tracks else None
+
+    def leaving(self, instance: int) -> TrackLanes | None:
+        """Where requests that move live away from the instance's node are shown."""
+        known = self.instances.get(instance)
+        if known is None:
+            return None
+        return self._card(known.shards[0].node, "live migrations away", MOVES)
+
+    def coming(self, instance: int) -> Track | None:
+        """Where those that have moved to its node are marked."""
+        known = self.instances.get(instance)
+        if known is None:
+            return None
+        node = int(known.shards[0].node)
+        track = self._marks.get(node)
+        if track is None:
+            pid = self._nodes[node][1]
+            track = self._trace.track(pid, "live migrations here", MOVES + 1)
+            self._marks[node] = track
+        return track
 
     def runs(self, instance: int, change: int, at: float) -> None:
         """So many requests more or fewer run there."""

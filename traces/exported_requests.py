@@ -13,6 +13,7 @@ from fleet import events as e
 from fleet.domain import Request
 from traces.chrome_trace import ChromeTrace, Track
 from traces.exported_fleet import ExportedFleet
+from traces.track_lanes import TrackLanes
 from traces.waiting import Span, Wait, parted
 
 #: What the engine's steps are called in a trace.
@@ -35,6 +36,17 @@ class _Shown:
     instance: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A live migration under way, on a track that is its own meanwhile."""
+
+    command: c.Migrate
+    lanes: TrackLanes
+    lane: int
+    track: Track
+    began_at: float
+
+
 class ExportedRequests:
     def __init__(self, trace: ChromeTrace, fleet: ExportedFleet) -> None:
         self._trace = trace
@@ -44,7 +56,7 @@ class ExportedRequests:
         self._live: dict[int, _Shown] = {}
         self._attached: dict[tuple[int, int], tuple[float, float]] = {}  # began and done
         self._attaching: dict[int, tuple[int, int, float]] = {}
-        self._moving: dict[int, tuple[c.Migrate, Track, float]] = {}
+        self._moving: dict[int, _Move] = {}  # by request
         self._flows = 0
         self.running = 0
         self.on_event: Final[dict[type[e.Event], Callable[[Any], None]]] = {
@@ -118,22 +130,21 @@ class ExportedRequests:
         return [*pieces, ("queued", since, at)]
 
     def _arrow(self, request: Request, instance: int, at: float) -> None:
-        """From a mark of the dispatch to the slice of the instance that takes it."""
+        """From the request to the card of the instance that takes it."""
         track = self._fleet.track_of(instance)
         model = int(request.model)
         marks = self._marks.get(model)
         if marks is None:
             name = f"sent to {self._fleet.name_of(model)}"
             marks = self._marks[model] = self._trace.track(self._pid, name)
-        self._trace.mark(marks, f"request {request.id}", at)
-        if track is not None:
-            self._flows += 1
-            self._trace.flow("dispatch", self._flows, (marks, at), (track, at))
+        self._flows += 1
+        self._trace.sent("dispatch", self._flows, f"request {request.id}", (marks, track), at)
 
     # Off an instance
 
     def _off(self, request: int, at: float) -> None:
-        """It waits again."""
+        """It waits again, and moves no more."""
+        self._no_move(request)
         one = self._live.get(request)
         if one is None or one.instance is None:
             return
@@ -153,28 +164,39 @@ class ExportedRequests:
             self._fleet.drains(one.instance, at)
 
     def _migrate(self, command: c.Migrate, at: float) -> None:
-        track = self._fleet.track_of(command.source)
-        if track is not None:
-            self._moving[command.id] = command, track, at
+        lanes = self._fleet.leaving(command.source)
+        if lanes is not None:
+            self._moving[command.request] = _Move(command, lanes, *lanes.take(), at)
         self._fleet.drains(command.source, at)
 
     def _migrated(self, event: e.Migrated) -> None:
-        moving = self._moving.pop(event.command, None)
+        move = self._no_move(event.request)
         one = self._live.get(event.request)
-        if moving is None or one is None or one.instance is None:
+        if move is None or one is None or one.instance is None:
             return
-        command, source, began_at = moving
-        one.stays.append(Span(one.since, event.at, Wait.RUNNING, one.instance))
-        self._fleet.runs(command.target, 1, event.at)
-        target = self._fleet.track_of(command.target)
-        if target is not None:
+        source, target = one.instance, move.command.target
+        here = self._fleet.coming(target)
+        if here is not None:
             self._flows += 1
-            self._trace.flow("migration", self._flows, (source, began_at), (target, event.at))
-        self._fleet.runs(one.instance, -1, event.at)
-        one.instance, one.since = command.target, event.at
+            name = f"request {event.request}: instance {source} to {target}"
+            span = move.began_at, event.at
+            self._trace.moved("migration", self._flows, name, (move.track, here), span)
+        one.stays.append(Span(one.since, event.at, Wait.RUNNING, source))
+        self._fleet.runs(target, 1, event.at)
+        self._fleet.runs(source, -1, event.at)
+        one.instance, one.since = target, event.at
 
     def _move_failed(self, event: e.CommandFailed) -> None:
-        self._moving.pop(event.command, None)
+        for request, move in list(self._moving.items()):
+            if move.command.id == event.command:
+                self._no_move(request)
+
+    def _no_move(self, request: int) -> _Move | None:
+        """It moves no more: its track is free for others."""
+        move = self._moving.pop(request, None)
+        if move is not None:
+            move.lanes.give(move.lane)
+        return move
 
     def _attach(self, command: c.AttachAdapter, at: float) -> None:
         self._attaching[command.id] = command.instance, command.adapter, at

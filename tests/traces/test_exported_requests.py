@@ -33,7 +33,7 @@ def test_pieces_agree_with_the_explanation() -> None:
     start = setup([node(0, 1)], [model(0, slots=1)], resident=[(0, Place(node(0).id, Tier.SSD))])
     entries = played(start, "static", [arrival(0, 0.0, 8), arrival(1, 3.0)])
     found = explained(start, "static", entries)[1]
-    events = [e for e in events_of(Header(start, {}), entries) if e.get("id") == "0x1"]
+    events = [e for e in events_of(Header(start, {}), entries) if e.get("id2") == {"local": "0x1"}]
     queued = [e["ts"] / 1e6 for e in events if e.get("name") == "queued"]
     (span,) = [span for span in found.spans if span.wait is Wait.SLOT]
     assert queued == pytest.approx([span.begin, span.end])

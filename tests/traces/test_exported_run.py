@@ -36,7 +36,7 @@ def test_a_run_with_every_trouble_keeps_the_rules_of_the_format(seed: int) -> No
     header, entries = run(seed)
     events = exported(header, entries)
     phases = Counter(event["ph"] for event in events)
-    assert set(phases) == {"M", "B", "E", "X", "b", "e", "s", "f", "i", "C"}
+    assert set(phases) == {"M", "X", "b", "e", "s", "f", "i", "C"}
 
 
 @pytest.mark.parametrize(("since", "until"), [(50.0, 120.0), (0.0, 30.0), (120.0, 1e9)])
@@ -47,11 +47,8 @@ def test_a_window_keeps_the_rules_and_shows_nothing_outside(since: float, until:
         if "ts" in event:
             assert since * 1e6 <= event["ts"]
             assert event["ts"] + event.get("dur", 0.0) <= until * 1e6 + 1000.0
-    whole = exported(header, entries)
-    names = {event["name"] for event in whole if event["ph"] == "B" and event["ts"] < since * 1e6}
-    carried = {event["name"] for event in events if event["ph"] == "B"
-               and event["ts"] == since * 1e6}  # fmt: skip
-    assert carried <= names
+    whole = sum("ts" in event for event in exported(header, entries))
+    assert 0 < sum("ts" in event for event in events) < whole
 
 
 def test_every_request_is_shown_from_its_arrival_to_its_end() -> None:
@@ -73,10 +70,10 @@ def test_every_dispatch_and_every_move_is_an_arrow() -> None:
     header, entries = run(4)
     events = exported(header, entries)
     commands = [command for entry in entries for command in entry.commands]
+    dispatched = sum(isinstance(command, c.Dispatch) for command in commands)
     arrows = Counter(event["cat"] for event in events if event["ph"] == "s")
-    assert arrows["dispatch"] == sum(isinstance(command, c.Dispatch) for command in commands)
     moved = sum(isinstance(entry.event, e.Migrated) for entry in entries)
-    assert arrows["migration"] == moved
+    assert arrows == {"dispatch": dispatched, "migration": moved}
 
 
 def test_counters_end_where_the_run_does() -> None:
