@@ -9,7 +9,7 @@ import pytest
 
 from tests.hotbed.small import hotbed
 
-COMMANDS = ["simulate", "compare", "rerun", "policies", "traces", "bench"]
+COMMANDS = ["simulate", "compare", "capacity", "rerun", "policies", "traces", "bench"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
