@@ -9,7 +9,12 @@ from typing import Any
 from fleet.scenario import Residency, Scenario, ScenarioError, parse
 from policies import catalog, library
 
-ALL = "all"  # a name for all policies there are
+ALL = "all"  # a name for all whole systems there are
+EVERY = "every"  # a name for every single answer, in the place of the scenario's own
+
+
+#: "routing.chwbl" and so on: what may answer one question, by the catalogue's names.
+ANSWERS = tuple(f"{question}.{name}" for question, own in library.CATALOG.items() for name in own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ def _split(text: str) -> tuple[str, str]:
 def choice(loaded: Loaded, name: str | None) -> Choice:
     """The scenario's own policy, one of its variants, or a recipe of the catalogue, by name.
 
-    Raises ScenarioError for an unknown name and PolicyError for a malformed policy.
+    "routing.chwbl" is the scenario's own policy with one question answered by that. Raises
+    PolicyError for an unknown name and for a malformed policy.
     """
     scenario = loaded.scenario
     if name is None:
@@ -72,8 +78,12 @@ def choice(loaded: Loaded, name: str | None) -> Choice:
         chosen = Choice(name, variant.policy, variant.residency)
     elif name in library.RECIPES or ":" in name:  # package.module:recipe is another package's
         chosen = Choice(name, {"recipe": name})
+    elif name in ANSWERS:
+        question, _, answer = name.partition(".")
+        given: Any = [{"name": answer}] if question == "upkeep" else {"name": answer}
+        chosen = Choice(name, {**scenario.policy, question: given})
     else:
-        known = {**dict.fromkeys(scenario.variants), **dict.fromkeys(library.RECIPES)}
+        known = dict.fromkeys((*scenario.variants, *library.RECIPES, *ANSWERS))
         raise catalog.unknown("policy", name, known)
     catalog.build(chosen.policy)
     return chosen
@@ -82,7 +92,8 @@ def choice(loaded: Loaded, name: str | None) -> Choice:
 def choices(loaded: Loaded, names: str | None) -> list[Choice]:
     """Those of a list "a,b,c"; the scenario's own policy and its variants where none is given.
 
-    "all" in the list stands for every variant and every recipe of the catalogue.
+    "all" in the list stands for every variant and every recipe of the catalogue, "every" for each
+    single answer of it in the scenario's own policy.
     """
     if names is None:
         own = choice(loaded, None)
@@ -91,8 +102,8 @@ def choices(loaded: Loaded, names: str | None) -> list[Choice]:
     listed = [name.strip() for name in names.split(",") if name.strip()]
     if not listed:
         raise ScenarioError(f"--policies {names!r}: expected names such as serverlessllm,static")
-    every = (*loaded.scenario.variants, *library.RECIPES)
-    named = (each for name in listed for each in (every if name == ALL else (name,)))
+    several = {ALL: (*loaded.scenario.variants, *library.RECIPES), EVERY: ANSWERS}
+    named = (each for name in listed for each in several.get(name, (name,)))
     return [choice(loaded, name) for name in dict.fromkeys(named)]
 
 

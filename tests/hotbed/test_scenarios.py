@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from fleet.scenario import ScenarioError
-from hotbed.scenarios import choice, choices, load
+from hotbed.scenarios import ANSWERS, choice, choices, load
 from policies.catalog import PolicyError, resolve
+from policies.library import RECIPES
 from tests.hotbed.small import SMALL, written
 
 
@@ -79,3 +80,12 @@ def test_another_packages_recipe_is_named_by_its_path(tmp_path: Path) -> None:
     assert resolve(chosen.policy)["scaling"]["name"] != resolve("serverlessllm")["scaling"]["name"]
     with pytest.raises(PolicyError, match="no_such"):
         choice(loaded, "tests.policies.own:no_such")
+
+
+def test_a_single_answer_takes_its_place_in_the_scenarios_own_policy(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path))
+    chosen = choice(loaded, "routing.power_of_two")
+    assert chosen.policy == {**loaded.scenario.policy, "routing": {"name": "power_of_two"}}
+    assert choice(loaded, "upkeep.prefetch_popular").resolved["upkeep"][0]["every_s"] == 30.0
+    assert [c.name for c in choices(loaded, "every")] == list(ANSWERS)
+    assert set(RECIPES) <= {c.name for c in choices(loaded, "all")}
