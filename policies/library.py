@@ -39,7 +39,15 @@ from policies.routing import (
 )
 from policies.scaling import alpaserve as alpaserve_replicas
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
-from policies.upkeep import consolidation, llumnix, prefetch, preloading, prewarm, tenants
+from policies.upkeep import (
+    consolidation,
+    defragmentation,
+    llumnix,
+    prefetch,
+    preloading,
+    prewarm,
+    tenants,
+)
 
 Named = dict[str, type[Any]]
 CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
@@ -149,6 +157,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "tenant_sticky": tenants.TenantSticky,
             "prewarm": prewarm.Prewarm,
             "llumnix_migration": llumnix.LlumnixMigration,
+            "defragment": defragmentation.Defragment,
         },
     }
 )
