@@ -44,5 +44,5 @@ def _fields(recipe: str) -> dict[str, Any]:
 def in_words(workload: Workload) -> str:
     """How `scaled` offers this workload at another load."""
     if drawn_rate_rps(workload) is None:
-        return "a recorded trace is compressed in time: the same requests, sooner or later"
+        return "a recorded trace is compressed in time, arrivals and think times alike"
     return "a synthetic one is drawn at another rate over the same span"
