@@ -25,7 +25,7 @@ from fleet.holders import Instance, Phase
 from fleet.ledger import Cause
 from fleet.moves import Moves
 from fleet.orders import Orders
-from fleet.plans import UNNUMBERED, Plan, PlanRunner, StepId
+from fleet.plans import Plan, PlanRunner, StepId
 from fleet.preparation import Preparation
 from fleet.state import State
 from fleet.view import View
@@ -80,7 +80,7 @@ class Execution:
         if instance is None:
             self.done(step)
         elif instance.load or self.adapters.attaching(instance):
-            instance.stop_step = step  # held back until its last request or attach ends
+            self._hold_back(instance, step, command)
         else:
             self.state.enter(instance, Phase.STOPPING)
             self.orders.give(command, step)
@@ -89,8 +89,15 @@ class Execution:
         instance = self.state.instances.get(command.instance)
         if instance is None:
             return self.gone(step)
-        self.state.enter(instance, Phase.SLEEPING)
-        self.orders.give(command, step)
+        if instance.load or self.adapters.attaching(instance):
+            self._hold_back(instance, step, command)
+        else:
+            self.state.enter(instance, Phase.SLEEPING)
+            self.orders.give(command, step)
+
+    def _hold_back(self, instance: Instance, step: StepId, command: Command) -> None:
+        """Until its last request or attach ends."""
+        instance.stop_step, instance.held_back = step, command
 
     def _let_out_migrate(self, step: StepId, command: Migrate) -> None:
         given = self.moves.migrate(step, command)
@@ -125,8 +132,10 @@ class Execution:
             self.orders.rest[instance.id] = instance
             self.orders.capacity = True
         elif instance.stop_step is not None:
-            step, instance.stop_step = instance.stop_step, None
-            self._let_out_stop(step, StopInstance(UNNUMBERED, instance.id))
+            step, command = instance.stop_step, instance.held_back
+            instance.stop_step = instance.held_back = None
+            assert command is not None, "a step that is held back has its command"
+            self._let_out(step, command)
 
     # Ending
 

@@ -4,6 +4,7 @@ import math
 from enum import Enum, auto
 
 from fleet.cards import Claim
+from fleet.commands import Command
 from fleet.domain import (
     AdapterId,
     CommandId,
@@ -97,6 +98,7 @@ class Instance(Holder):
         "adapters",
         "alone_s",
         "dispatched_s",
+        "held_back",
         "id",
         "idle_since",
         "inbound",
@@ -131,7 +133,9 @@ class Instance(Holder):
         self.dispatched_s = 0.0  # the sum of the times at which those that run were dispatched
         self.adapters = Pool(Tier.GPU, model.max_adapters)
         self.step: StepId | None = None  # the plan step that starts, wakes or stops it
-        self.stop_step: StepId | None = None  # its stop, held back until its last request ends
+        # Its stop or sleep, held back until its last request ends, and the step that it is.
+        self.stop_step: StepId | None = None
+        self.held_back: Command | None = None
         self.alone_s = 0.0  # what its load was believed to take by itself
         self.queued_s = 0.0  # what its load was believed to wait for others on its node
         self.pinned: list[Entry] = []  # the copy in DRAM that it sleeps on

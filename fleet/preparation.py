@@ -155,8 +155,7 @@ class Preparation:
     def _prepare_sleep(self, step: StepId, command: Sleep) -> Command:
         instance = self.state.instances[command.instance]
         assert instance.phase is Phase.READY, "only a ready instance can sleep"
-        assert not instance.load, "an instance with work cannot sleep"
-        assert not self.adapters.attaching(instance), "nor can one that loads an adapter"
+        assert not instance.inbound, f"instance {instance.id} awaits a migration"
         self._drain(instance)
         instance.step = step
         return msgspec.structs.replace(command, level=self._sleep_level(step, command, instance))

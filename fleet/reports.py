@@ -206,7 +206,7 @@ class Reports:
         for opened in over:
             self._finish(opened)
         if instance.stop_step is not None:
-            self.execution.done(instance.stop_step)
+            self.execution.gone(instance.stop_step)
         for opened in broken:
             self._broke(opened)
         return flights

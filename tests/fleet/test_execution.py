@@ -10,6 +10,7 @@ from fleet.commands import (
     Dispatch,
     Drop,
     Fetch,
+    Keep,
     Preempt,
     Sleep,
     StartInstance,
@@ -149,6 +150,37 @@ def test_a_sleeper_gives_up_its_card_and_wakes_on_it() -> None:
     assert driver.only(Wake).source == Place(NodeId(0), Tier.DRAM)
     driver.succeed_only(Wake)
     assert driver.only(Dispatch).request == request
+
+
+def test_a_sleep_waits_for_the_last_request_and_takes_no_more() -> None:
+    """The end of a turn: what runs is preempted with its KV, then the instance sleeps."""
+    driver = HandDriver(setup((1,), (MODELS[ONE],)), plain(keep_alive=Fixed(9.0, 1, 50.0)))
+    request = driver.arrive(ONE)
+    driver.succeed_only(StartInstance)
+    preempt = Preempt(UNNUMBERED, request, Keep.KV)
+    sleep = Sleep(UNNUMBERED, InstanceId(0), 1)
+    driver.controller.execution.begin(Steps((Step(preempt), Step(sleep, (0,))), driver.now))
+    instance = driver.controller.state.instances[InstanceId(0)]
+    assert instance.phase is Phase.DRAINING
+    for command in driver.controller.orders.out[-1:]:
+        driver.books.take(command)
+    driver.succeed_only(Preempt)
+    assert driver.only(Sleep).instance == 0
+    driver.succeed_only(Sleep)
+    driver.succeed_only(Wake)
+    assert driver.only(Dispatch).request == request
+
+
+def test_a_sleep_that_waits_for_requests_is_over_when_its_instance_is_lost() -> None:
+    driver = HandDriver(setup((1,), (MODELS[ONE],)), plain(keep_alive=Fixed(9.0, 1, 50.0)))
+    driver.arrive(ONE)
+    driver.succeed_only(StartInstance)
+    begin(driver, Sleep(UNNUMBERED, InstanceId(0), 1))
+    assert not any(isinstance(o, Sleep) for o in driver.open())
+    driver.lose_instance(InstanceId(0))
+    assert len(driver.controller.execution.runner) == 1  # the start that its request needs
+    pool = driver.controller.state.pool(NodeId(0), Tier.DRAM)
+    assert all(entry.pins <= 1 for entry in pool.entries.values())
 
 
 def test_a_failed_wake_leaves_it_asleep_without_cards() -> None:
