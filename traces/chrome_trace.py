@@ -30,7 +30,7 @@ MARK_US: Final = 2 * STEP_US
 class Track:
     """A thread of a process: slices that follow each other, one open at a time."""
 
-    __slots__ = ("begin", "name", "open_args", "open_name", "pid", "tid")
+    __slots__ = ("begin", "marked_us", "name", "open_args", "open_name", "pid", "tid")
 
     def __init__(self, pid: int, tid: int, name: str) -> None:
         self.pid = pid
@@ -39,6 +39,7 @@ class Track:
         self.open_name: str | None = None
         self.open_args: Args = {}
         self.begin = 0.0
+        self.marked_us = 0.0  # until when the last mark lasts
 
 
 class ChromeTrace:
@@ -130,10 +131,14 @@ class ChromeTrace:
     # Between slices
 
     def mark(self, track: Track, name: str, begin_us: float) -> float:
-        """A slice that stands for a moment; where within it a flow may touch it, microseconds."""
-        event = {"ph": "X", "name": name, "ts": begin_us, "dur": MARK_US, **_on(track)}
-        self._put(event)
-        return round(begin_us + STEP_US, 3)
+        """A slice that stands for a moment; where within it a flow may touch it, microseconds.
+
+        Many at one moment stand side by side, not upon each other.
+        """
+        ts = max(begin_us, track.marked_us)
+        track.marked_us = round(ts + MARK_US, 3)
+        self._put({"ph": "X", "name": name, "ts": ts, "dur": MARK_US, **_on(track)})
+        return round(ts + STEP_US, 3)
 
     def sent(
         self, kind: str, number: int, name: str, way: tuple[Track, Track | None], at: float
@@ -147,7 +152,7 @@ class ChromeTrace:
         begin_us = max(round(micros(at) - MARK_US, 3), 0.0)
         begin = self.mark(way[0], name, begin_us)
         if way[1] is not None:
-            end = self.mark(way[1], name, round(begin_us + MARK_US, 3))
+            end = self.mark(way[1], name, round(begin + STEP_US, 3))
             self._arrow(kind, number, (way[0], begin), (way[1], end))
 
     def moved(
