@@ -7,6 +7,7 @@ equal, the world's chance included.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -95,7 +96,11 @@ class Played:
 
 
 def play(setting: Setting, policy: Policy, seed: int = 0) -> Played:
-    """Run the setting under the policy to its end; the books are audited after it."""
+    """Run the setting under the policy to its end; the books are audited after it.
+
+    The policy is copied first: it may remember, and each run begins without a past.
+    """
+    policy = deepcopy(policy)
     resident = tuple((ArtifactId(a), Place(NodeId(n), t)) for a, n, t in setting.resident)
     profiles = {profile.kind: profile for profile in setting.profiles}
     beliefs = beliefs_of(Machines(setting.nodes, profiles), setting.models)
