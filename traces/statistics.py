@@ -239,7 +239,7 @@ def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     order = sorted(range(len(ps)), key=lambda i: ps[i])
     for rank in range(len(ps), 0, -1):
         i = order[rank - 1]
-        at_most = min(at_most, ps[i] * len(ps) / rank)
+        at_most = min(at_most, ps[i] * (len(ps) / rank))
         adjusted[i] = at_most
     return adjusted
 
