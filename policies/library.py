@@ -11,7 +11,7 @@ from policies import recipes
 from policies.admission import budgets, feasible, gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import forecast, histogram, idle_time, prices
-from policies.ordering import arrival, deadlines, deficit, fair, length
+from policies.ordering import arrival, deadlines, deficit, fair, length, newest
 from policies.placement import alpaserve, anywhere, earliest, hydraserve, locality, tangram
 from policies.retention import (
     arc,
@@ -66,6 +66,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "vtc": fair.VirtualTokenCounter,
             "shortest_first": length.ShortestFirst,
             "dlpm": deficit.DeficitLongestPrefix,
+            "newest_first": newest.NewestFirst,
         },
         "arbitration": {
             "longest_waiting": arrival.LongestWaiting,

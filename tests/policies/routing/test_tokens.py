@@ -1,6 +1,5 @@
 """Where least was read and written lately."""
 
-import random
 from math import exp, isclose
 
 from fleet import events as e
@@ -57,11 +56,10 @@ def test_least_tokens_gains_where_prompts_differ_and_kv_cache_is_scarce() -> Non
     gains(setting, OURS, LEAST, lambda p: p.mean_ttft_s, by=1.1)
 
 
-def test_least_tokens_loses_where_outputs_differ() -> None:
-    """One request in four writes a thousand tokens, which count only once they are all written."""
-    rng = random.Random(0)
-    rows: list[Row] = [
-        (at, rng.choice([5, 5, 5, 1000]), {"prompt_tokens": 10}) for at in poisson(4.0, 150)
-    ]
-    setting = warm(rows, 4, slots=64, kv_bytes_per_token=4_000_000)
-    loses(setting, OURS, LEAST, mean_e2e_s)
+def test_least_tokens_loses_where_what_was_read_is_long_done() -> None:
+    """One instance read 6,000 tokens and idles: for half a minute nearly all go to the other."""
+    rows: list[Row] = [(0.0, 1, {"prompt_tokens": 6000})]
+    rows += [(3.0 + at, 200, {"prompt_tokens": 100}) for at in poisson(2.5, 60)]
+    setting = warm(rows, 2, slots=32, kv_bytes_per_token=4_000_000)
+    ours, least = replicas(2, routing=LeastTokens()), replicas(2, routing=LeastLoaded())
+    loses(setting, ours, least, mean_e2e_s, by=1.1)
