@@ -1,7 +1,6 @@
-"""What a journal says of single requests, before anything is replayed: where they went, when they
-ended; and in words, what an event or a command did to one.
+"""What a journal itself says of single requests: where they went, when they ended, in words.
 
-Knows lines of a journal and names, no estimate and no policy.
+Nothing is replayed here. Knows lines of a journal and names, no estimate and no policy.
 """
 
 from collections.abc import Callable, Iterable, Mapping
