@@ -38,29 +38,25 @@ class Clients:
 def arrivals_of(clients: Clients) -> Iterator[Arrival]:
     """In time order; in a closed loop each session's turns stand behind the turn they follow.
 
-    A request's id is its row. Raises ScenarioError where requests have no token counts.
+    A request's id is its row. Raises ScenarioError like `check_clients`.
     """
-    frame = clients.requests.frame
-    outputs = _tokens(frame, "output_tokens")
+    outputs = _tokens(clients.requests.frame, "output_tokens")
     most_tokens = clients.asking.max_tokens or int(outputs.max())
-    before = _before(clients)
-    columns: tuple[Sequence[Any], ...] = (
-        range(len(frame)),
-        list(asked_of(frame)),
-        (frame["arrival_us"].to_numpy() / US_PER_S).tolist(),
-        _tokens(frame, "prompt_tokens").tolist(),
-        np.minimum(outputs, most_tokens).tolist(),
-        _tenant_ids(frame, clients.tenants),
-        _session_ids(frame),
-        _prefixes(frame),
-        _priorities(frame, clients.asking.priorities),
-        before.tolist(),
-        _think_s(frame),
-    )
     uses, ttft_s = clients.uses, clients.ttft_s
-    for row, asked, at, prompt, output, tenant, session, blocks, priority, after, think_s in zip(
-        *_each_behind(before, columns), strict=True
-    ):
+    columns = _columns(clients, np.minimum(outputs, most_tokens))
+    for (
+        row,
+        asked,
+        at,
+        prompt,
+        output,
+        tenant,
+        session,
+        blocks,
+        priority,
+        after,
+        think_s,
+    ) in columns:
         prefix, block_tokens = blocks
         model, adapter = uses[asked]
         request = Request(
@@ -81,6 +77,34 @@ def arrivals_of(clients: Clients) -> Iterator[Arrival]:
             yield Arrival(request, output)
         else:
             yield Arrival(request, output, RequestId(after), think_s)
+
+
+def check_clients(clients: Clients) -> None:
+    """Raise ScenarioError where `arrivals_of` would, before anything has begun."""
+    for name in ("prompt_tokens", "output_tokens"):
+        _tokens(clients.requests.frame, name)
+    _before(clients)
+    _priorities(clients.requests.frame, clients.asking.priorities)
+
+
+def _columns(clients: Clients, outputs: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
+    """A row's facts in the order in which `arrivals_of` takes them apart."""
+    frame = clients.requests.frame
+    before = _before(clients)
+    columns: tuple[Sequence[Any], ...] = (
+        range(len(frame)),
+        list(asked_of(frame)),
+        (frame["arrival_us"].to_numpy() / US_PER_S).tolist(),
+        _tokens(frame, "prompt_tokens").tolist(),
+        outputs.tolist(),
+        _tenant_ids(frame, clients.tenants),
+        _session_ids(frame),
+        _prefixes(frame),
+        _priorities(frame, clients.asking.priorities),
+        before.tolist(),
+        _think_s(frame),
+    )
+    return zip(*_each_behind(before, columns), strict=True)
 
 
 def asked_of(frame: pd.DataFrame) -> Iterable[Asked]:

@@ -16,7 +16,7 @@ from fleet.domain import AdapterId, ArtifactId, ModelId, ModelSpec, NodeSpec, Pa
 from fleet.limits import Limits
 from fleet.scenario import Objective, Residency, Scenario, ScenarioError
 from fleet.scenario_text import unknown_name
-from hotbed.arrivals import Clients, arrivals_of, asked_of
+from hotbed.arrivals import Clients, arrivals_of, asked_of, check_clients
 from hotbed.artifacts import Artifacts, Asked, artifacts_of
 from hotbed.nodes import Machines, beliefs_of, cards, machines_of
 from hotbed.residency import resident
@@ -58,11 +58,17 @@ class Bound:
 
     def arrivals(self) -> Iterator[Arrival]:
         """In time order; in a closed loop, each turn behind the one that it follows."""
+        return arrivals_of(self._clients())
+
+    def check(self) -> None:
+        """Raise ScenarioError where `arrivals` would."""
+        check_clients(self._clients())
+
+    def _clients(self) -> Clients:
         uses = {asked: self._use(asked) for asked in set(asked_of(self.requests.frame))}
         own = self.slo_of_model
         ttft_s = {model.id: own.get(model.id, self.slo).ttft_s for model in self.artifacts.models}
-        asking = self.scenario.workload
-        return arrivals_of(Clients(self.requests, asking, uses, ttft_s, self.tenants))
+        return Clients(self.requests, self.scenario.workload, uses, ttft_s, self.tenants)
 
     def _use(self, asked: Asked) -> tuple[ModelId, AdapterId | None]:
         base, adapters = asked
@@ -107,7 +113,9 @@ def bind(scenario: Scenario, folder: Path, seed: int, residency: Residency | Non
         preserved=preserved,
         drain_s=scenario.drain,
     )
-    return Bound(scenario, setup, world, requests, artifacts, requests.tenants())
+    bound = Bound(scenario, setup, world, requests, artifacts, requests.tenants())
+    bound.check()
+    return bound
 
 
 def fault_rates(scenario: Scenario) -> FaultRates:

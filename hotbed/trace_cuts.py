@@ -5,12 +5,35 @@ It knows the words of the command line. How a trace is cut and scaled is known i
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
+
+import typer
 
 from hotbed.trace_recipes import sample_of
 from traces.jobs import Jobs
 from traces.schema import TraceError
 from traces.sessions import begin, fit
 from traces.workload import Workload
+
+SessionsOption = Annotated[
+    float | None, typer.Option(help="Draw when sessions begin, so many a second (no common clock).")
+]
+StartOption = Annotated[float, typer.Option(help="Leave out what arrives before.")]
+DurationOption = Annotated[float, typer.Option(help="Keep so many seconds.")]
+GpusOption = Annotated[int | None, typer.Option(min=1, help="Keep jobs that so many GPUs can run.")]
+JitterOption = Annotated[
+    int | None, typer.Option(min=0, help="Spread rounded stamps within their step.")
+]
+CompressOption = Annotated[float, typer.Option(help="Arrive so many times faster.")]
+LoadOption = Annotated[float | None, typer.Option(help="Submit jobs to fill this share of --gpus.")]
+LengthsOption = Annotated[
+    str | None,
+    typer.Option(help="Draw missing token counts: gsm8k+sharegpt, or FILE.csv:PROMPT:OUTPUT."),
+]
+ContextOption = Annotated[
+    int | None, typer.Option(min=2, help="Cut what has more tokens than a context.")
+]
+LimitOption = Annotated[int | None, typer.Option(min=0, help="Keep the first so many.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,7 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
-from hotbed import trace_recipes
-from hotbed.trace_cuts import Cuts
+from hotbed import trace_cuts, trace_recipes
 from hotbed.trace_fetch import fetch
 from hotbed.trace_listing import REQUESTS, Found, Refused, scan
 from hotbed.trace_recipes import SynthOptions
@@ -168,30 +167,16 @@ def convert(  # noqa: PLR0913 - the options of one command line
     from_format: FormatOption = None,
     column_map: MapOption = None,
     model: ModelOption = DEFAULT_MODEL,
-    sessions_per_s: Annotated[
-        float | None,
-        typer.Option(help="Draw when sessions begin, so many a second (no common clock)."),
-    ] = None,
-    start_s: Annotated[float, typer.Option(help="Leave out what arrives before.")] = 0.0,
-    duration_s: Annotated[float, typer.Option(help="Keep so many seconds.")] = math.inf,
-    gpus: Annotated[
-        int | None, typer.Option(min=1, help="Keep jobs that so many GPUs can run.")
-    ] = None,
-    jitter_seed: Annotated[
-        int | None, typer.Option(min=0, help="Spread rounded stamps within their step.")
-    ] = None,
-    compress: Annotated[float, typer.Option(help="Arrive so many times faster.")] = 1.0,
-    load: Annotated[
-        float | None, typer.Option(help="Submit jobs to fill this share of --gpus.")
-    ] = None,
-    lengths: Annotated[
-        str | None,
-        typer.Option(help="Draw missing token counts: gsm8k+sharegpt, or FILE.csv:PROMPT:OUTPUT."),
-    ] = None,
-    context: Annotated[
-        int | None, typer.Option(min=2, help="Cut what has more tokens than a context.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Keep the first so many.")] = None,
+    sessions_per_s: trace_cuts.SessionsOption = None,
+    start_s: trace_cuts.StartOption = 0.0,
+    duration_s: trace_cuts.DurationOption = math.inf,
+    gpus: trace_cuts.GpusOption = None,
+    jitter_seed: trace_cuts.JitterOption = None,
+    compress: trace_cuts.CompressOption = 1.0,
+    load: trace_cuts.LoadOption = None,
+    lengths: trace_cuts.LengthsOption = None,
+    context: trace_cuts.ContextOption = None,
+    limit: trace_cuts.LimitOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -200,7 +185,7 @@ def convert(  # noqa: PLR0913 - the options of one command line
     Times of --start-s and --duration-s are the source's. Training jobs are written as .parquet.
     Example: hotbed traces convert requests.csv out.parquet --map arrival_ms=ts,prompt_tokens=in
     """
-    cuts = Cuts(
+    cuts = trace_cuts.Cuts(
         sessions_per_s=sessions_per_s,
         start_s=start_s,
         duration_s=duration_s,

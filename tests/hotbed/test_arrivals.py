@@ -9,7 +9,7 @@ from fleet.scenario import ScenarioError, parse
 from hotbed.binding import Bound, bind
 from hotbed.running import run
 from sim.calendar import Arrival
-from tests.hotbed.small import hotbed, small, written
+from tests.hotbed.small import hotbed, refused, small, written
 from traces.formats import normalised
 from traces.workload import TraceMeta, Workload
 
@@ -59,9 +59,8 @@ def test_an_open_loop_keeps_the_recorded_times(tmp_path: Path) -> None:
 
 
 def test_a_closed_loop_needs_think_times() -> None:
-    never = bind(small(**{"workload.closed_loop": "true"}), Path(), 1)
     with pytest.raises(ScenarioError, match=r"workload\.closed_loop is true; no request"):
-        list(never.arrivals())
+        bind(small(**{"workload.closed_loop": "true"}), Path(), 1)
 
 
 def test_a_request_tells_its_session_prefix_and_deadline(tmp_path: Path) -> None:
@@ -78,9 +77,8 @@ def test_a_request_tells_its_session_prefix_and_deadline(tmp_path: Path) -> None
 def test_priorities_go_by_class(tmp_path: Path) -> None:
     rows = by_id(bound(tmp_path, **{"workload.priorities": "{chat: 2, batch: -1}"}))
     assert [rows[number].request.priority for number in range(5)] == [2, -1, 0, 2, 2]
-    unknown = bound(tmp_path, **{"workload.priorities": "{chatt: 2}"})
     with pytest.raises(ScenarioError, match="unknown class 'chatt'; classes: batch, chat"):
-        list(unknown.arrivals())
+        bound(tmp_path, **{"workload.priorities": "{chatt: 2}"})
 
 
 def test_a_run_measures_from_the_moment_a_turn_was_sent(tmp_path: Path) -> None:
@@ -104,6 +102,12 @@ def test_a_closed_loop_is_rerun_from_its_journal(tmp_path: Path) -> None:
     assert hotbed("simulate", tmp_path / "small.yaml", "--journal", journal).exit_code == 0
     again = hotbed("rerun", journal)
     assert again.exit_code == 0, again.output
+
+
+def test_what_a_workload_cannot_give_is_one_line_before_the_run(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    line = refused("simulate", path, "--set", "workload.closed_loop=true")
+    assert "no request of this workload has a session with a turn before it" in line
 
 
 def test_sessions_without_a_common_clock_are_given_one(tmp_path: Path) -> None:

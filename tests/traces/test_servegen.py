@@ -125,6 +125,13 @@ def test_a_client_s_arrivals_do_not_change_with_the_others() -> None:
     )
 
 
+def test_clients_of_equal_rates_do_not_ask_in_step() -> None:
+    """A generator that seeds every client alike gives all of them one sequence of gaps."""
+    work = servegen(ServeGen(span_s=1200.0, rate_rps=3.0), data([[2.0, 2.0]] * 3))
+    times = work.frame.groupby("tenant_id")["arrival_us"].agg(set).tolist()
+    assert all(len(a & b) < 3 for a in times for b in times if a is not b)
+
+
 def test_one_seed_repeats_byte_for_byte() -> None:
     recipe = ServeGen(own_adapters=0.5, seed=3, **HOUR)  # type: ignore[arg-type]
     both = ClientData(windows(RATES), {c: lengths(50.0, 0) for c in windows(RATES).clients})

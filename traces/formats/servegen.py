@@ -26,51 +26,61 @@ QUANTILES: Final = ("p5", "p25", "p50", "p75", "p90", "p95", "p99", "max")
 LENGTHS: Final = frozenset(("model", "client", "t_s", "field", *QUANTILES))
 FIELDS: Final = ("input_tokens", "output_tokens")
 GAMMA, WEIBULL = "Gamma", "Weibull"
-#: A window's fit is only told from a degenerate one by its bounds.
+#: What lies beyond is a fit that failed.
 SHAPES: Final = (1e-3, 1e4)
 MOST_WINDOWS = 100_000
+ALONE_S = 600  # a table of one time says nothing of its windows; ServeGen's have 10 minutes
 
 
 def read_rates(content: Content) -> ClientWindows:
     """Raises TraceError for a cell that is none, and for windows that are not on one grid."""
     table = _frame(content, read_table(content), RATES)
-    starts_s = _whole(content, table, "t_s")
-    steps_s = np.diff(np.unique(starts_s))
-    window_s = int(steps_s.min()) if len(steps_s) else 600
-    off = np.flatnonzero(starts_s % window_s)
-    if len(off):
-        row = int(off[0])
-        allowed = f"a multiple of the step, {window_s} s"
-        raise refusal(content.file, row + 1, "t_s", int(starts_s[row]), allowed)
-    window = starts_s // window_s
-    if len(window) and window.max() >= MOST_WINDOWS:
-        row = int(window.argmax())
-        allowed = f"fewer than {MOST_WINDOWS} windows of {window_s} s"
-        raise refusal(content.file, row + 1, "t_s", int(starts_s[row]), allowed)
+    window_s, window = _windows(content, _whole(content, table, "t_s"))
     clients, client = _clients(content, table)
     _check_once(content, client, window)
     rate_rps = _numbers(content, table, "rate_rps")
     weibull = _weibull(content, table, rate_rps)
-    shape = np.where(rate_rps > 0, _numbers(content, table, "shape"), 1.0)
-    bad = (shape < SHAPES[0]) | (shape > SHAPES[1])
-    if bad.any():
-        row = int(bad.argmax())
-        raise refusal(
-            content.file, row + 1, "shape", shape[row], f"from {SHAPES[0]:g} to {SHAPES[1]:g}"
-        )
-    grid = (len(clients), int(window.max(initial=-1)) + 1)
+    shape = _shapes(content, table, rate_rps)
+    grid = (len(clients), int(window.max()) + 1)
     made = [np.zeros(grid), np.ones(grid), np.zeros(grid, dtype=bool)]
     for values, column in zip(made, (rate_rps, shape, weibull), strict=True):
         values[client, window] = column
-    ignored = tuple(n for n in table.attrs["names"] if n not in RATES)
     meta = TraceMeta(
         source=SOURCE,
         licence=LICENCE,
         trace_id=content.stem,
         columns_used=tuple(sorted(RATES)),
-        columns_ignored=ignored,
+        columns_ignored=tuple(name for name in table.attrs["names"] if name not in RATES),
     )
     return ClientWindows(clients, window_s, made[0], made[1], made[2], meta)
+
+
+def _windows(content: Content, starts_s: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
+    """The length of a window, seconds, and the number of each row's."""
+    steps_s = np.diff(np.unique(starts_s))
+    window_s = int(steps_s.min()) if len(steps_s) else ALONE_S
+    window = starts_s // window_s
+    for bad, allowed in (
+        (starts_s % window_s > 0, f"a multiple of the step, {window_s} s"),
+        (window >= MOST_WINDOWS, f"fewer than {MOST_WINDOWS} windows of {window_s} s"),
+    ):
+        if bad.any():
+            row = int(bad.argmax())
+            raise refusal(content.file, row + 1, "t_s", int(starts_s[row]), allowed)
+    return window_s, window
+
+
+def _shapes(
+    content: Content, table: pd.DataFrame, rate_rps: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """1 where nobody asks: there is no law then."""
+    shape = np.where(rate_rps > 0, _numbers(content, table, "shape"), 1.0)
+    bad = (shape < SHAPES[0]) | (shape > SHAPES[1])
+    if bad.any():
+        row = int(bad.argmax())
+        allowed = f"from {SHAPES[0]:g} to {SHAPES[1]:g}"
+        raise refusal(content.file, row + 1, "shape", shape[row], allowed)
+    return shape
 
 
 def read_lengths(content: Content) -> ClientLengths:
