@@ -215,8 +215,8 @@ def _method(blocks: Blocks, resampled: Resampled, worlds: int) -> str:
     return (
         f"95 % intervals by block bootstrap: requests of one run depend on each other, so {drawn}; "
         "both policies always have the same requests. Latencies are of the requests that finished "
-        "on both sides, shares of all. Each row is judged by itself, without a correction for how many "
-        "rows there are."
+        "on both sides, shares of all. Each row is judged by itself, without a correction for many "
+        "rows."
     )
 
 
