@@ -105,7 +105,7 @@ class IdleTimes:
                 history.ended_at = None
             return
         flight = view.flight(fact.request)
-        if flight is not None:
+        if flight is not None and flight.command == fact.command:  # not of an earlier attempt
             bins = max(1, round(self.range_s / self.bin_s))
             history = self._histories.setdefault(flight.request.model, History(bins))
             history.ended_at = view.now

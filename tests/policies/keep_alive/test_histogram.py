@@ -1,6 +1,6 @@
 """Windows of idle times: by hand, as instances rest by them, and in the simulator."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import sqrt
 
 import pytest
@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.commands import StopInstance
-from fleet.domain import ArtifactId, ModelId
+from fleet.domain import ArtifactId, CommandId, InstanceId, ModelId, RequestId
+from fleet.events import RequestFinished
 from fleet.policy import Rest
-from policies.keep_alive.histogram import History, HybridHistogram, Window
+from policies.catalog import build
+from policies.keep_alive.histogram import History, HybridHistogram, IdleTimes, Window
 from policies.keep_alive.idle_time import FixedKeepAlive
 from policies.upkeep.prewarm import Prewarm
 from tests.policies.bench import Bench, model, node, still
@@ -131,6 +133,41 @@ def test_one_that_was_started_for_the_window_stays_until_it_closes() -> None:
     assert rest is not None
     assert rest.after_s == pytest.approx(310.0 + 330.0 - 530.0)
     assert policy.rest(started, bench.at(2000.0).view) == Rest(0.0)
+
+
+def test_an_answer_of_an_earlier_attempt_ends_nothing() -> None:
+    bench, policy = resting()
+    bench.at(10.0).ask(0)
+    flight = bench.state.flights[RequestId(0)]
+    flight.command = CommandId(flight.command + 1)
+    earlier, now = CommandId(0), 20.0
+    late = RequestFinished(
+        now,
+        earlier,
+        RequestId(0),
+        InstanceId(0),
+        now,
+        now,
+        now,
+        tokens=1,
+        gaps=0,
+        longest_gap_s=0.0,
+    )
+    policy.observe(late, bench.at(20.0).view)
+    assert policy.idle_since(MODEL) is None
+
+
+def test_the_recipe_watches_with_both_halves_alike() -> None:
+    policy = build({"recipe": "hybrid_histogram", "variant": "code"})
+    (prewarm,) = policy.upkeep
+    assert isinstance(policy.keep_alive, HybridHistogram)
+    assert isinstance(prewarm, Prewarm)
+    halves = [
+        {f.name: getattr(h, f.name) for f in fields(IdleTimes)}
+        for h in (policy.keep_alive, prewarm)
+    ]
+    assert halves[0] == halves[1]
+    assert halves[0]["variant"] == "code"
 
 
 FIXED = kept(FixedKeepAlive(60.0))
