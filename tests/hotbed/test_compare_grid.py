@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 
 from hotbed import compare
 from hotbed.compare_grid import Prepared, points_of, prepared
 from hotbed.compare_pairs import Pairs
 from hotbed.grid import axes_of
-from hotbed.interrupts import Interrupt
+from hotbed.interrupts import INTERRUPTED, Interrupt
 from hotbed.runners import in_turn
 from hotbed.scenarios import choices, load
 from hotbed.sweep import Job, is_stored, sweep
@@ -60,6 +61,20 @@ def test_an_interrupted_grid_goes_on_and_other_cells_keep_their_runs(tmp_path: P
     assert len([job for job in made.jobs if is_stored(job)]) == 3
     wider = begun(tmp_path, GRID.replace("[0.5, 1]", "[0.5, 1, 3]"))
     assert [job.name for job in wider.jobs if is_stored(job)] == [job.name for job in finished]
+
+
+def test_what_an_early_stop_leaves_is_reported_as_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = begun(tmp_path)
+    sweep(made.jobs[:2], in_turn, Interrupt(), lambda job: None)
+    with pytest.raises(typer.Exit) as ended:
+        made.conclude(tmp_path / "out", False, False)
+    assert ended.value.exit_code == INTERRUPTED
+    said = capsys.readouterr()
+    assert "stopped: 2 of 16 runs are done and kept" in said.err
+    assert "usual, load 1: no seed of all policies is done yet." in said.out
+    assert "2 of 16 runs are done" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")
