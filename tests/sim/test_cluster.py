@@ -207,3 +207,28 @@ def test_a_closed_loop_keeps_every_distance(sessions: list[tuple[int, int, float
             assert came[number] == row.request.arrived_at
         else:
             assert came[number] == ended[row.after].ended_at + row.think_s
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_closed_loop_goes_on_through_faults(seed: int) -> None:
+    """Crashes, losses, failed loads and late reports: every turn comes, once, after the last."""
+    faults = FaultRates(
+        node_loss_per_node_hour=20.0,
+        repair_s=30.0,
+        engine_crash_per_instance_hour=60.0,
+        load_failure_probability=0.2,
+        late_report_probability=0.5,
+        late_report_s=2.0,
+    )
+    fleet = setup([node(0), node(1)], [model(0), model(1)], limits=Limits(max_age_s=60.0))
+    rows: list[Arrival] = []
+    for session in range(8):
+        rows += chain(3.0 * session, len(rows), 5, 4.0)
+    run = Run(fleet, "serverlessllm", world(faults, seed=seed)).play(rows)
+    came, ended = came_at(run), finished(run)
+    assert sorted(event.request.id for event in run.events(e.RequestArrived)) == list(range(40))
+    assert len(ended) > 20
+    for number, row in enumerate(rows):
+        if row.after is not None and row.after in ended:
+            assert came[number] == pytest.approx(ended[row.after].ended_at + row.think_s)
+    audit.check(run.controller.state)
