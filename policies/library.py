@@ -35,6 +35,7 @@ from policies.routing import (
     prefixes,
     scorers,
     scoring,
+    shares,
     tokens,
 )
 from policies.scaling import alpaserve as alpaserve_replicas
@@ -84,6 +85,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "freeness": freeness.Freeness,
             "least_tokens": tokens.LeastTokens,
             "filter_score": filter_score.FilterScore,
+            "vtc_basic": shares.VtcBasic,
         },
         "scaling": {
             "per_queue": queue.PerQueue,
