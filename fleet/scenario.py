@@ -267,7 +267,8 @@ class Workload(Fields):
     token counts ("gsm8k+sharegpt", or FILE.csv:PROMPT:OUTPUT). `max_tokens` is what every client
     asks for at most; left out, it is the longest output there is. `model` names the base of
     requests that name none. `functions` (of osdi24) are Azure Functions minutes; `clients` and
-    `client_lengths` (of servegen) are ServeGen's tables. `context` cuts what has more tokens.
+    `client_lengths` (of servegen) are ServeGen's tables. `context` cuts what has more tokens,
+    after `shrink` has divided all token counts and block sizes.
 
     In a closed loop a session's next turn is sent a think time after the end of the turn before;
     left out, it is one where the trace has think times. `sessions_per_s` draws when sessions begin,
@@ -290,6 +291,7 @@ class Workload(Fields):
     jitter: bool = False
     compress: Factor = 1.0
     lengths: Text | None = None
+    shrink: Count = 1
     context: Count | None = None
     limit: Count | None = None
     max_tokens: Count | None = None

@@ -12,7 +12,7 @@ import typer
 from hotbed.trace_recipes import sample_of
 from traces.jobs import Jobs
 from traces.schema import TraceError
-from traces.sessions import begin, fit
+from traces.sessions import begin, fit, shrink
 from traces.workload import Workload
 
 SessionsOption = Annotated[
@@ -29,6 +29,9 @@ LoadOption = Annotated[float | None, typer.Option(help="Submit jobs to fill this
 LengthsOption = Annotated[
     str | None,
     typer.Option(help="Draw missing token counts: gsm8k+sharegpt, or FILE.csv:PROMPT:OUTPUT."),
+]
+ShrinkOption = Annotated[
+    int, typer.Option(min=1, help="Divide token counts and block sizes by this.")
 ]
 ContextOption = Annotated[
     int | None, typer.Option(min=2, help="Cut what has more tokens than a context.")
@@ -48,6 +51,7 @@ class Cuts:
     compress: float = 1.0
     load: float | None = None
     lengths: str | None = None
+    shrink: int = 1
     context: int | None = None
     limit: int | None = None
     seed: int = 0
@@ -72,18 +76,21 @@ class Cuts:
             workload = workload.compress(self.compress)
         if self.lengths is not None:
             workload = workload.with_lengths(sample_of(self.lengths, self.seed), self.seed)
+        workload = shrink(workload, self.shrink) if self.shrink != 1 else workload
         if self.context is not None:
             workload = fit(workload, self.context)
         return workload if self.limit is None else workload.limit(self.limit)
 
     def _jobs(self, jobs: Jobs) -> Jobs:
         compress = None if self.compress == 1.0 else self.compress
+        divisor = None if self.shrink == 1 else self.shrink
         _refuse(
             "training jobs",
             sessions_per_s=self.sessions_per_s,
             jitter_seed=self.jitter_seed,
             compress=compress,
             lengths=self.lengths,
+            shrink=divisor,
             context=self.context,
         )
         if self.load is not None and self.gpus is None:

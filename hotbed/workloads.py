@@ -24,7 +24,7 @@ from traces.formats.detect import (
     read_workload,
 )
 from traces.recipe import RECIPES, Family, Recipe
-from traces.sessions import begin, fit
+from traces.sessions import begin, fit, shrink
 from traces.synth import synthesise
 from traces.workload import Workload as Requests
 
@@ -48,6 +48,7 @@ def requests_of(scenario: Scenario, folder: Path, seed: int) -> Requests:
         requests = requests.compress(asked.compress)
     if asked.lengths is not None:
         requests = requests.with_lengths(sample_of(asked.lengths, seed), seed)
+    requests = shrink(requests, asked.shrink)
     if asked.context is not None:
         requests = fit(requests, asked.context)
     if asked.limit is not None:

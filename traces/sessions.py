@@ -1,4 +1,4 @@
-"""Sessions: which turn follows which, when sessions begin, and what a model's context leaves.
+"""Sessions: which turn follows which, when sessions begin, and how long prompts fit a context.
 
 It knows the columns of a workload. It does not know when a turn will be over: who replays a trace
 in a closed loop finds that out, and sends the next turn a think time later.
@@ -100,6 +100,35 @@ def fit(workload: Workload, context_tokens: int) -> Workload:
         frame["prefix_hash_ids"] = _whole_blocks(frame)
     note = f"{int(cut.sum())} of {len(frame)} requests cut to {context_tokens} tokens"
     return Workload(frame, workload.meta.noted("context", note))
+
+
+def shrink(workload: Workload, divisor: int) -> Workload:
+    """Token counts and block sizes divided, for models whose context is so much shorter.
+
+    Prompts keep what they share, and as many blocks; a count is rounded, and at least 1. Raises
+    TraceError for a divisor below 1, for requests without token counts, and where blocks of a
+    prompt do not divide into whole tokens.
+    """
+    if divisor < 1:
+        raise TraceError(f"shrink: {divisor} is not allowed: expected a divisor of 1 or more")
+    if divisor == 1:
+        return workload
+    columns: dict[str, Any] = {
+        name: pd.array(np.maximum(np.rint(_counts(workload, name) / divisor), 1), dtype="Int32")
+        for name in ("prompt_tokens", "output_tokens")
+    }
+    frame = workload.frame
+    if "block_size" in frame:
+        sizes = frame["block_size"]
+        uneven = (sizes % divisor != 0).fillna(False).to_numpy(dtype=bool)
+        if uneven.any():
+            size = int(sizes[int(uneven.argmax())])
+            raise TraceError(
+                f"shrink: {divisor} is not allowed: expected a divisor of {size}-token blocks"
+            )
+        columns["block_size"] = sizes // divisor
+    note = f"token counts and blocks divided by {divisor}"
+    return Workload(frame.assign(**columns), workload.meta.noted("shrink", note))
 
 
 def _counts(workload: Workload, name: str) -> NDArray[np.int64]:

@@ -111,7 +111,7 @@ def test_what_a_workload_cannot_give_is_one_line_before_the_run(tmp_path: Path) 
 
 
 def test_sessions_without_a_common_clock_are_given_one(tmp_path: Path) -> None:
-    changes = {"workload.sessions_per_s": "0.1", "workload.context": "64"}
+    changes = {"workload.sessions_per_s": "0.1", "workload.context": "32", "workload.shrink": "2"}
     bound(tmp_path)
     text = SESSIONS.replace("sessions.parquet", "whole.parquet")
     columns: dict[str, Any] = {
@@ -126,7 +126,8 @@ def test_sessions_without_a_common_clock_are_given_one(tmp_path: Path) -> None:
     normalised.write(Workload.of(columns, TraceMeta(source="made")), tmp_path / "whole.parquet")
     made = bind(parse(text, "whole.yaml", changes), tmp_path, 0)
     rows = list(made.arrivals())
-    assert {row.request.prompt_tokens for row in rows} == {60}
+    assert {row.request.prompt_tokens for row in rows} == {30}  # of 50, with 2 to come
+    assert {row.output_tokens for row in rows} == {2}
     roots = [row.request.arrived_at for row in rows if row.after is None]
     assert len(set(roots)) == 2
     assert "arrival_us" in made.requests.meta.synthetic_fields

@@ -31,6 +31,9 @@ def test_requests_are_cut_in_order() -> None:
     tokens = made.frame["prompt_tokens"] + made.frame["output_tokens"]
     assert tokens.max() <= 40
     assert list(made.meta.notes) == ["sessions", "lengths", "context", "limit"]
+    halves = Cuts(lengths="gsm8k", shrink=2, seed=1).of(requests())
+    assert isinstance(halves, Workload)
+    assert list(halves.meta.notes) == ["lengths", "shrink"]
 
 
 def test_jobs_are_cut_for_a_fleet() -> None:
@@ -44,5 +47,7 @@ def test_options_of_the_other_kind_are_refused() -> None:
         Cuts(gpus=4).of(requests())
     with pytest.raises(TraceError, match=r"--compress 2.0 is not allowed: the trace holds train"):
         Cuts(compress=2.0).of(jobs())
+    with pytest.raises(TraceError, match="--shrink 2 is not allowed: the trace holds training"):
+        Cuts(shrink=2).of(jobs())
     with pytest.raises(TraceError, match="load: a share of how many GPUs"):
         Cuts(load=0.5).of(jobs())

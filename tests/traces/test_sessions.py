@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from traces.schema import TraceError
-from traces.sessions import NOBODY, begin, fit, predecessors
+from traces.sessions import NOBODY, begin, fit, predecessors, shrink
 from traces.workload import TraceMeta, Workload
 
 
@@ -96,3 +96,30 @@ def test_a_context_needs_token_counts_and_two_tokens() -> None:
         fit(work(session_id=["a"]), 100)
     with pytest.raises(TraceError, match="context: 1 is not allowed"):
         fit(work(prompt_tokens=[3], output_tokens=[4]), 1)
+
+
+def test_a_divisor_shortens_prompts_and_their_blocks_alike() -> None:
+    long = work(
+        prompt_tokens=[1000, 3, 129],
+        output_tokens=[80, 4, 8],
+        block_size=[64, None, 64],
+        prefix_hash_ids=[tuple(range(15)), None, (0, 1)],
+    )
+    small = shrink(long, 8)
+    assert small.frame["prompt_tokens"].tolist() == [125, 1, 16]
+    assert small.frame["output_tokens"].tolist() == [10, 1, 1]
+    assert small.frame["block_size"].fillna(0).tolist() == [8, 0, 8]
+    assert small.frame["prefix_hash_ids"].tolist() == long.frame["prefix_hash_ids"].tolist()
+    assert small.meta.notes["shrink"] == "token counts and blocks divided by 8"
+    small.validate()
+    assert shrink(long, 1) is long
+
+
+def test_a_divisor_that_cuts_blocks_into_parts_is_refused() -> None:
+    made = work(prompt_tokens=[9, 9], output_tokens=[9, 9], block_size=[None, 64])
+    with pytest.raises(TraceError, match="shrink: 3 is not allowed: expected a divisor of 64-tok"):
+        shrink(made, 3)
+    with pytest.raises(TraceError, match="shrink: 0 is not allowed"):
+        shrink(made, 0)
+    with pytest.raises(TraceError, match="requests have no prompt_tokens"):
+        shrink(work(turn=[1]), 2)
