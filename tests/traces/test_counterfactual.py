@@ -18,7 +18,7 @@ from traces.record import RunRecord
 from traces.summary import Slo, Summary
 
 Times = Sequence[float | None]
-N = 640
+N = 320
 SLO = Slo(ttft_s=2.0, tpot_s=10.0)
 
 

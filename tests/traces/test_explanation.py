@@ -25,7 +25,7 @@ def on_ssd(artifact: int, where: int) -> tuple[int, Place]:
     return artifact, Place(node(where).id, Tier.SSD)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(0, 10_000))
 def test_what_every_request_waited_for_adds_up_to_its_first_token(seed: int) -> None:
     """With node losses, crashes, failed loads, migrations, late reports and sleepers."""
