@@ -62,8 +62,8 @@ class DeficitLongestPrefix:
 
     def _cached(self, request: Request) -> int:
         """Tokens of its prompt that some instance is believed to hold."""
-        found = self._index.longest(keys(request, self._index.most_blocks), 1)
-        return max(found.values(), default=0) * request.block_tokens
+        blocks = keys(request, self._index.most_blocks)
+        return self._index.deepest(blocks) * request.block_tokens
 
     def next(self, lanes: Lanes, view: View) -> Lane | None:
         waiting = list(islice(lanes, self.most))

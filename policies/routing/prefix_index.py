@@ -5,6 +5,7 @@ keep the same). An LRU list an instance holds what fits in its KV cache, a promp
 first, so that it lists of a prompt always a beginning. It chooses nobody.
 """
 
+from collections.abc import Container
 from typing import Any, Final, TypeAlias
 
 from fleet import events as e
@@ -82,26 +83,33 @@ class PrefixIndex:
     def matched(self, blocks: tuple[Key, ...], instance: InstanceId) -> int:
         """How many of a prompt's first blocks the instance is believed to hold."""
         held = self._held.get(instance)
-        if not held:
-            return 0
-        low, high = 0, len(blocks)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if blocks[middle - 1] in held:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        return _leading(blocks, held) if held else 0
+
+    def deepest(self, blocks: tuple[Key, ...]) -> int:
+        """How many of a prompt's first blocks some instance is believed to hold."""
+        return _leading(blocks, self._holders)
 
     def longest(self, blocks: tuple[Key, ...], most: int) -> dict[InstanceId, int]:
         """Who holds a beginning, and how many blocks of it: the longest first, `most` at most."""
         found: dict[InstanceId, int] = {}
-        for depth in range(len(blocks), 0, -1):
-            holders = self._holders.get(blocks[depth - 1])
-            if holders is None or len(holders) == len(found):
+        for depth in range(self.deepest(blocks), 0, -1):
+            holders = self._holders[blocks[depth - 1]]
+            if len(holders) == len(found):
                 continue  # whoever holds more holds this too
             for instance in holders:
                 if len(found) == most:
                     return found
                 found.setdefault(instance, depth)
         return found
+
+
+def _leading(blocks: tuple[Key, ...], known: Container[Key]) -> int:
+    """How many of the first blocks are known, where a known block has all before it known."""
+    low, high = 0, len(blocks)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if blocks[middle - 1] in known:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -54,6 +54,7 @@ def test_the_index_counts_what_a_recount_of_all_that_was_sent_counts(
     expected = {i: n for i in range(3) if (n := plain.matched(prompt, i))}
     counted = {i: index.matched(prompt, InstanceId(i)) for i in range(3)}
     assert {i: n for i, n in counted.items() if n} == expected
+    assert index.deepest(prompt) == max(expected.values(), default=0)
     found = index.longest(prompt, 10)
     assert found == expected
     assert list(found.values()) == sorted(found.values(), reverse=True)
