@@ -60,6 +60,10 @@ FormatOption = Annotated[
         help=f"The input's format, else told from its content: {', '.join(Format)}.",
     ),
 ]
+ToFormatOption = Annotated[
+    str | None,
+    typer.Option("--format", help="normalised or mooncake, else told from OUT's ending."),
+]
 MapOption = Annotated[
     str | None,
     typer.Option(
@@ -160,10 +164,7 @@ def convert(  # noqa: PLR0913 - the options of one command line
     source: Annotated[Path, typer.Argument(metavar="IN", help="The trace to read.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .parquet or .jsonl to write.")],
     *,
-    to_format: Annotated[
-        str | None,
-        typer.Option("--format", help="normalised or mooncake, else told from OUT's ending."),
-    ] = None,
+    to_format: ToFormatOption = None,
     from_format: FormatOption = None,
     column_map: MapOption = None,
     model: ModelOption = DEFAULT_MODEL,
