@@ -27,7 +27,7 @@ from traces.contest import Contest
 from traces.grid import Cell, GridRuns, GridStudy, Point, point_of
 from traces.grid_findings import caveats, everywhere
 from traces.grid_report import GridFacts, results, write_grid_report
-from traces.grid_tables import ROWS, measure_table, winners_table
+from traces.grid_tables import MARKS, ROWS, measure_table, winners_table
 
 GROUP_OF_NONE = "composed"
 
@@ -152,6 +152,7 @@ def _print(facts: GridFacts, report: Path, out: Path) -> None:
     screen.print(winners_table(contests))
     screen.print()
     screen.print(measure_table(contests[0], facts.order))
+    screen.print(MARKS, style="dim", soft_wrap=True, highlight=False)
     if len(facts.order) > ROWS:
         screen.print(f"... and {len(facts.order) - ROWS} more policies in the report")
     sentences = [*map(everywhere, contests), *facts.runs.study.notes, *caveats(facts.runs)]

@@ -9,6 +9,8 @@ from rich.text import Text
 from traces.contest import Contest
 from traces.numerals import compact
 
+#: What the marks in the tables say.
+MARKS: Final = "bold: the best mean; = cannot be told from it; † saturated in some seeds or in most"
 ROWS: Final = 12  # policies shown; the report has all
 
 
@@ -33,7 +35,8 @@ def _won(contest: Contest) -> Text:
     own = contest.standing(contest.best)
     assert own.mean is not None, "the best has a mean"
     scale = 100.0 if contest.measure.percent else 1.0
-    text = Text(f"{contest.best} {compact(own.mean.estimate * scale)}", overflow="fold")
+    mark = "†" if own.note else ""
+    text = Text(f"{contest.best} {compact(own.mean.estimate * scale)}{mark}", overflow="fold")
     if contest.tied:
         text.append(f"\ntied with {len(contest.tied)} more", style="dim")
     return text
@@ -59,7 +62,7 @@ def _cell(contest: Contest, policy: str) -> Text:
     scale = 100.0 if contest.measure.percent else 1.0
     mark = "=" if policy in contest.tied else ""
     text = Text(
-        f"{compact(own.mean.estimate * scale)}{mark}{'' if own.settled else '†'}",
+        f"{compact(own.mean.estimate * scale)}{mark}{'†' if own.note else ''}",
         style="bold" if policy == contest.best else "",
     )
     return text

@@ -27,6 +27,6 @@ def test_a_measures_table_marks_ties_and_saturation_and_shows_the_first_rows() -
     levels = {f"p{i:02d}": Level(0.9, saturates_at=2.0) for i in range(ROWS + 3)}
     runs = grid(levels, loads=(1.0, 2.0))
     text = printed(measure_table(contests_of(runs, ATTAINMENT), list(levels)))
-    assert len(text.splitlines()) == ROWS + 1
+    assert len([line for line in text.splitlines() if line.startswith("p")]) == ROWS
     assert "=†" in text
     assert "never settled" in printed(measure_table(contests_of(runs, TTFT_P99), list(levels)))
