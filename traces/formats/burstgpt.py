@@ -14,33 +14,26 @@ from numpy.typing import NDArray
 from traces.formats import column_map
 from traces.formats.column_map import ColumnMap
 from traces.formats.content import Content
+from traces.formats.csv_table import header
 from traces.sessions import turns_before
 from traces.workload import TraceMeta, Workload
 
-MAP: Final = ColumnMap(
-    {
-        "arrival_s": "Timestamp",
-        "model_id": "Model",
-        "prompt_tokens": "Request tokens",
-        "output_tokens": "Response tokens",
-    },
-    source="BurstGPT (HPMLL/BurstGPT)",
-    licence="CC-BY-4.0",
-    optional={
-        "slo_class": "Log Type",
-        "session_id": "Session ID",
-        "service_s": "Elapsed time",
-    },
-)
+STAMPS: Final = ("Timestamp", "Timestamp(s)")
+NEEDED: Final = frozenset(("Model", "Request tokens", "Response tokens"))
 FINISHED, FAILED = "finished", "failed"
 US_PER_S = 1_000_000
 # As many gaps that are all alike are no recording.
 ENOUGH_GAPS = 32
 
 
+def fits(names: list[str]) -> bool:
+    """Whether a CSV with these columns is one of its files."""
+    return set(names) >= NEEDED and any(stamp in names for stamp in STAMPS)
+
+
 def read(content: Content) -> Workload:
     """Think times follow from `Elapsed time`, where the file has it. Raises TraceError."""
-    mapped = column_map.read(content, MAP, "")
+    mapped = column_map.read(content, _map(header(content)), "")
     frame = mapped.frame
     failed = (frame["output_tokens"] == 0).fillna(False).to_numpy(dtype=bool)
     meta = mapped.meta.noted("status", f"{int(failed.sum())} failed, by a response of 0 tokens")
@@ -53,6 +46,24 @@ def read(content: Content) -> Workload:
             "think_time", "from the end of the session's request before, by its elapsed time"
         )
     return Workload.of(columns, meta.with_synthetic("status"), content.file)
+
+
+def _map(names: list[str]) -> ColumnMap:
+    return ColumnMap(
+        {
+            "arrival_s": next((stamp for stamp in STAMPS if stamp in names), STAMPS[0]),
+            "model_id": "Model",
+            "prompt_tokens": "Request tokens",
+            "output_tokens": "Response tokens",
+        },
+        source="BurstGPT (HPMLL/BurstGPT)",
+        licence="CC-BY-4.0",
+        optional={
+            "slo_class": "Log Type",
+            "session_id": "Session ID",
+            "service_s": "Elapsed time",
+        },
+    )
 
 
 def _think_us(frame: pd.DataFrame) -> "pd.Series[Any]":

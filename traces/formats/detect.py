@@ -261,7 +261,7 @@ def _of_csv(content: Content) -> Format:
         return Format.OPENB
     if set(names) >= philly.NEEDED:
         return Format.PHILLY
-    if burstgpt.MAP.fits(names):
+    if burstgpt.fits(names):
         return Format.BURSTGPT
     if set(names) >= gentd26.NEEDED:
         return Format.GENTD26

@@ -4,6 +4,7 @@ import pytest
 
 from traces.formats.burstgpt import read
 from traces.formats.content import Content
+from traces.formats.detect import Format, detect
 from traces.schema import TraceError
 from traces.sessions import predecessors
 from traces.workload import Workload
@@ -23,6 +24,13 @@ def test_the_older_layout_has_no_sessions() -> None:
     assert work.frame["slo_class"].tolist() == ["API log", "Conversation log"]
     assert work.meta.columns_ignored == ("Total tokens",)
     assert work.meta.synthetic_fields == ("status",)
+
+
+def test_the_stamp_may_have_its_unit_in_its_name() -> None:
+    head = HEAD.replace("Timestamp", "Timestamp(s)")
+    content = Content("b.csv", f"{head}\n5,GPT-4,1,2,3,API log\n".encode())
+    assert detect(content) == Format.BURSTGPT
+    assert read(content).frame["arrival_us"].tolist() == [5_000_000]
 
 
 def test_a_response_of_no_tokens_is_a_failure() -> None:
