@@ -43,6 +43,7 @@ from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, qu
 from policies.upkeep import (
     consolidation,
     defragmentation,
+    dlora,
     llumnix,
     prefetch,
     preloading,
@@ -161,6 +162,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "prewarm": prewarm.Prewarm,
             "llumnix_migration": llumnix.LlumnixMigration,
             "defragment": defragmentation.Defragment,
+            "dlora_migration": dlora.DloraMigration,
         },
     }
 )
