@@ -12,7 +12,7 @@ from policies.admission import budgets, feasible, gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import forecast, histogram, idle_time, prices
 from policies.ordering import arrival, deadlines, deficit, fair, length, newest
-from policies.placement import alpaserve, anywhere, earliest, hydraserve, locality, tangram
+from policies.placement import aegaeon, alpaserve, anywhere, earliest, hydraserve, locality, tangram
 from policies.retention import (
     arc,
     chameleon,
@@ -40,6 +40,7 @@ from policies.routing import (
 )
 from policies.scaling import alpaserve as alpaserve_replicas
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
+from policies.upkeep import aegaeon as turns
 from policies.upkeep import (
     consolidation,
     defragmentation,
@@ -109,6 +110,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "hydraserve": hydraserve.HydraServe,
             "tangram": tangram.TangramAffinity,
             "alpaserve": alpaserve.AlpaServePlacement,
+            "aegaeon_prefill": aegaeon.AegaeonPrefill,
         },
         "room": {
             "none": stopping.NoRoom,
@@ -156,6 +158,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
         },
         "upkeep": {
             "consolidate": consolidation.Consolidate,
+            "aegaeon_decode": turns.AegaeonDecode,
             "prefetch_popular": prefetch.PrefetchPopular,
             "density_knapsack": preloading.DensityKnapsack,
             "tenant_sticky": tenants.TenantSticky,
@@ -230,6 +233,7 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
         "serverlesslora": recipes.serverlesslora,
         "hydraserve": recipes.hydraserve,
         "alpaserve": recipes.alpaserve,
+        "aegaeon": recipes.aegaeon,
         "kubeai": recipes.kubeai,
         "aibrix": recipes.aibrix,
         "fair_share": recipes.fair_share,

@@ -12,6 +12,7 @@ from policies.keep_alive.histogram import HybridHistogram
 from policies.keep_alive.idle_time import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
 from policies.ordering.arrival import FirstComeFirstServed, LongestWaiting
 from policies.ordering.fair import LeastServedNeed, VirtualTokenCounter
+from policies.placement.aegaeon import AegaeonPrefill
 from policies.placement.alpaserve import AlpaServePlacement
 from policies.placement.anywhere import RandomPlacement
 from policies.placement.earliest import EarliestReady
@@ -31,6 +32,7 @@ from policies.scaling.alpaserve import AlpaServeReplicas
 from policies.scaling.concurrency import TargetConcurrency
 from policies.scaling.pod_autoscalers import AibrixPodAutoscaler
 from policies.scaling.queue import FixedReplicas, PerQueue
+from policies.upkeep.aegaeon import AegaeonDecode
 from policies.upkeep.consolidation import Consolidate
 from policies.upkeep.preloading import DensityKnapsack
 from policies.upkeep.prewarm import Prewarm
@@ -170,6 +172,20 @@ def alpaserve() -> Policy:
         scaling=AlpaServeReplicas(),
         placement=AlpaServePlacement(),
         keep_alive=KeepForever(),
+    )
+
+
+def aegaeon(
+    tbt_slo_s: Annotated[float, Meta(gt=0)] = 0.2,
+    most_quota_s: Annotated[float, Meta(gt=0)] = 4.0,
+) -> Policy:
+    """Aegaeon (SOSP'25): groups of eight requests, and models that take turns on cards."""
+    return replace(
+        serverlessllm_no_migration(),
+        scaling=PerQueue(per_instance=8),
+        placement=AegaeonPrefill(),
+        keep_alive=FixedKeepAlive(60.0, sleep_level=1),
+        upkeep=(AegaeonDecode(tbt_slo_s=tbt_slo_s, most_quota_s=most_quota_s),),
     )
 
 
