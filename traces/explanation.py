@@ -157,6 +157,8 @@ class Explaining:
     def _happened(self, line: int, event: e.Event, commands: Iterable[c.Command]) -> None:
         if isinstance(event, e.CommandFailed | e.InstanceStopped):
             self._answered(event, line)
+        if isinstance(event, e.NodeLost):
+            self._node_lost(event, line)
         for one in self._whom(event):
             self._say(one, event.at, line, told(event, self._names))
             self._end(one, event)
@@ -189,6 +191,16 @@ class Explaining:
         for one in self._about.pop(event.command, []):
             if isinstance(event, e.CommandFailed):
                 self._say(one, event.at, line, f"that failed: {event.reason}")
+
+    def _node_lost(self, event: e.NodeLost, line: int) -> None:
+        for one in self._told.values():
+            before = one.sampler.running_on
+            flight = self._state.flights.get(one.story.request.id)
+            if before is not None and flight is not None and flight.instance is None:
+                node = self._names.node(event.node)
+                self._say(
+                    one, event.at, line, f"node {node} is lost, and instance {before} with it"
+                )
 
     def _say(self, one: _Told, at: float, line: int, words: str | None) -> None:
         """Between its arrival and the last line about it."""

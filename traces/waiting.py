@@ -27,6 +27,7 @@ class Wait(StrEnum):
     ANOTHER = "a start that served others"
     SLOT = "a free slot"
     ADAPTER = "its adapter to be attached"
+    ADAPTER_SLOT = "a slot for its adapter"
     TURN = "its turn"
     RESTING = "a failed load to rest"
     SCALING = "the policy to want an instance"
@@ -75,6 +76,11 @@ class Sampler:
         if now > arrived_at:
             self._now = Wait.REPORT, None
 
+    @property
+    def running_on(self) -> int | None:
+        """The instance it was on when last looked at."""
+        return self._now[1] if self._now is not None and self._now[0] is RUNS else None
+
     def look(self, state: State, resting: bool) -> None:
         """After an event. `resting`: loads of its model are barred after a failure."""
         flight = state.flights.get(self._request)
@@ -98,7 +104,7 @@ class Sampler:
             known = _of_instance(instance, flight)
             if known is not None:
                 return known, int(instance.id)
-        return _of_model(serving, state, resting), None
+        return _of_model(serving, flight, state, resting), None
 
     def spans(self, now: float) -> list[Span]:
         """Up to now, where the journal or the request has ended."""
@@ -119,18 +125,26 @@ def _of_instance(instance: Instance, flight: Flight) -> Wait | None:
             entry = None if adapter is None else instance.adapters.entries.get(adapter)
             if entry is not None and entry.stay is Stay.COMING:
                 return Wait.ADAPTER
-            return Wait.SLOT if instance.load >= instance.slots else Wait.TURN
+            if instance.load >= instance.slots:
+                return Wait.SLOT
+            lacks = adapter is not None and not instance.has(adapter)
+            return Wait.ADAPTER_SLOT if lacks else Wait.TURN
     return None
 
 
-def _of_model(serving: Serving, state: State, resting: bool) -> Wait:
+def _of_model(serving: Serving, flight: Flight, state: State, resting: bool) -> Wait:
     """What keeps the model from serving one more, where no instance is named yet."""
     if serving.starting:
         return Wait.ANOTHER
     if serving.spec.id in state.needs:
         return Wait.ROOM
+    if serving.ready.has_slot():
+        adapter = flight.request.adapter
+        free = (one for one in serving.ready if one.load < one.slots)
+        has = adapter is None or any(one.has(adapter) for one in free)
+        return Wait.TURN if has else Wait.ADAPTER_SLOT
     if len(serving.ready):
-        return Wait.TURN if serving.ready.has_slot() else Wait.SLOT
+        return Wait.SLOT
     return Wait.RESTING if resting else Wait.SCALING
 
 

@@ -109,6 +109,15 @@ def test_an_adapter_that_must_be_attached_is_told_with_its_estimate() -> None:
     assert one.routed[0].ready[0].adapter == "absent"
 
 
+def test_an_adapter_without_a_slot_waits_for_one() -> None:
+    """One slot for adapters, and a request on it that is still answered."""
+    start = setup([node(0, 1)], [model(0, adapters=1)], [adapter(10), adapter(11)], [on_ssd(0, 0)])
+    arrivals = [arrival(0, 0.0, 40, adapter=10), arrival(1, 8.0, adapter=11)]
+    entries = played(start, "static", arrivals)
+    one = explained(start, "static", entries)[1]
+    assert [span.wait for span in one.spans][:2] == [Wait.ADAPTER_SLOT, Wait.ADAPTER]
+
+
 def test_a_request_that_is_refused_says_by_whom() -> None:
     start = setup([node(0, 1)], [model(0, slots=1)], resident=[on_ssd(0, 0)])
     policy = {"recipe": "static", "admission": {"name": "bounded_hold", "most_held": 1}}
@@ -118,6 +127,16 @@ def test_a_request_that_is_refused_says_by_whom() -> None:
     assert refused
     assert all(one.outcome.startswith("turned away: ") for one in refused)
     assert {one.refused.policy for one in refused if one.refused} == {"BoundedHold"}
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_who_lost_work_is_told_what_took_it(seed: int) -> None:
+    start, policy, entries = journaled(seed)
+    lost = [one for one in explained(start, policy, entries).values() if Wait.LOST in one.waited_s]
+    assert lost
+    for one in lost:
+        told = " ".join(moment.what for moment in one.moments)
+        assert "is lost" in told or "off its instance" in told or "that failed" in told
 
 
 def test_a_journal_of_other_commands_is_refused_with_its_line() -> None:
