@@ -1,5 +1,6 @@
 """`hotbed policies`: what there is to schedule with, read from the classes themselves."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, get_args, get_origin
@@ -22,7 +23,10 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A recipe (a whole system), or a policy that answers one question."""
+    """A recipe (a whole system), a policy that answers one question, or a part of such a policy.
+
+    `question` is then the kind of part, such as "scorer".
+    """
 
     question: str
     name: str
@@ -59,12 +63,12 @@ def policies(
 
 
 def entries() -> Iterator[Entry]:
-    """Recipes first, then every question's policies, in the catalogue's order."""
-    from policies.library import CATALOG, RECIPES
+    """Recipes first, then every question's policies and their parts, in the catalogue's order."""
+    from policies.library import CATALOG, PARTS, RECIPES
 
     for name, recipe in RECIPES.items():
         yield _entry(RECIPE, name, recipe)
-    for question, named_classes in CATALOG.items():
+    for question, named_classes in (*CATALOG.items(), *PARTS.items()):
         for name, cls in named_classes.items():
             yield _entry(question, name, cls)
 
@@ -82,8 +86,9 @@ def named(name: str) -> list[Entry]:
 
 def _entry(question: str, name: str, made_by: Callable[..., Any]) -> Entry:
     text = inspect.getdoc(made_by) or ""
-    given = inspect.signature(made_by).parameters.values()
-    entry = Entry(question, name, text.split("\n")[0], text, tuple(map(_parameter, given)))
+    made = _made(made_by)
+    given = tuple(_parameter(p, made) for p in inspect.signature(made_by).parameters.values())
+    entry = Entry(question, name, text.split("\n")[0], text, given)
     return _with_answers(entry) if question == RECIPE else _with_source(entry, made_by)
 
 
@@ -106,15 +111,28 @@ def _with_answers(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, answers=resolve(entry.name))
 
 
-def _parameter(parameter: inspect.Parameter) -> Parameter:
+def _made(made_by: Callable[..., Any]) -> dict[str, Any]:
+    """What a dataclass makes for the fields that it has a factory for."""
+    if not dataclasses.is_dataclass(made_by):
+        return {}
+    own = (field for field in dataclasses.fields(made_by) if field.init)
+    return {f.name: f.default_factory() for f in own if callable(f.default_factory)}
+
+
+def _parameter(parameter: inspect.Parameter, made: dict[str, Any]) -> Parameter:
     kind = _kind(parameter.annotation)
     if parameter.default is inspect.Parameter.empty:
         return Parameter(parameter.name, kind, None)
-    return Parameter(parameter.name, kind, _default(parameter.default))
+    default = made.get(parameter.name, parameter.default)
+    return Parameter(parameter.name, kind, _default(default))
 
 
 def _kind(annotation: Any) -> str:
     """A type as people write it, with the bounds that it is annotated with."""
+    if annotation is ...:
+        return "..."
+    if get_origin(annotation) is tuple:
+        return f"tuple[{', '.join(map(_kind, get_args(annotation)))}]"
     if get_origin(annotation) is not Annotated:
         return annotation.__name__ if inspect.isclass(annotation) else str(annotation)
     kind, *bounds = get_args(annotation)
@@ -128,9 +146,13 @@ def _bound(meta: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    """A dataclass's factory has a private marker for a default."""
-    text = repr(value)
-    return "..." if text.startswith("<") else text
+    """Policies by their names, anything else as Python writes it."""
+    from policies.catalog import described
+
+    several = value if isinstance(value, tuple) else (value,)
+    if any(map(dataclasses.is_dataclass, several)):
+        return _spelled(described(value))
+    return repr(value)
 
 
 def _print_table(found: list[Entry]) -> None:

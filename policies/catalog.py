@@ -49,7 +49,7 @@ def build(spec: str | Mapping[str, Any]) -> Policy:
 
 def describe(policy: Policy) -> dict[str, Any]:
     """The policy with every parameter spelled out; `build` makes the same one from it."""
-    spec: dict[str, Any] = {q: _described(getattr(policy, q)) for q in QUESTIONS}
+    spec: dict[str, Any] = {q: described(getattr(policy, q)) for q in QUESTIONS}
     spec["online_estimates"] = policy.online_estimates
     return spec
 
@@ -156,9 +156,10 @@ def unknown(where: str, value: Any, allowed: Mapping[str, Any], what: str = "nam
     return PolicyError(f"{where}: unknown {what} {value!r}; {hint}allowed: {names}")
 
 
-def _described(answer: Any) -> Any:
+def described(answer: Any) -> Any:
+    """An answer, a part or a parameter as `make` takes it, every parameter spelled out."""
     if isinstance(answer, tuple | list):
-        return [_described(one) for one in answer]
+        return [described(one) for one in answer]
     if not _is_policy(answer):
         return answer
     return {"name": NAMES.get(type(answer)) or foreign.path(type(answer)), **_fields(answer)}
@@ -174,5 +175,5 @@ def _fields(answer: Any) -> dict[str, Any]:
     if not dataclasses.is_dataclass(answer):
         return {}
     return {
-        f.name: _described(getattr(answer, f.name)) for f in dataclasses.fields(answer) if f.init
+        f.name: described(getattr(answer, f.name)) for f in dataclasses.fields(answer) if f.init
     }

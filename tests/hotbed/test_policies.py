@@ -4,14 +4,15 @@ import json
 
 from hotbed.policies import entries, named
 from policies.catalog import make
-from policies.library import CATALOG, RECIPES
+from policies.library import CATALOG, PARTS, RECIPES
 from tests.hotbed.small import hotbed, refused
 
 
 def test_every_recipe_and_policy_is_listed_with_a_sentence() -> None:
     listed = {(entry.question, entry.name) for entry in entries()}
     wanted = {("recipe", name) for name in RECIPES}
-    wanted |= {(question, name) for question, known in CATALOG.items() for name in known}
+    kinds = {**CATALOG, **PARTS}
+    wanted |= {(question, name) for question, known in kinds.items() for name in known}
     assert listed == wanted
     assert all(entry.summary for entry in entries())
 
@@ -19,6 +20,13 @@ def test_every_recipe_and_policy_is_listed_with_a_sentence() -> None:
 def test_a_parameter_is_shown_with_its_default() -> None:
     (recipe,) = [entry for entry in named("keep_alive") if entry.question == "recipe"]
     assert [str(parameter) for parameter in recipe.parameters] == ["keep_alive_s=60.0"]
+
+
+def test_a_policy_that_is_made_of_others_names_them() -> None:
+    said = hotbed("policies", "filter_score").stdout
+    assert "scorers=prefix(weight=3.0), queue(weight=2.0), kv(weight=2.0)" in said
+    assert "(tuple[Scorer, ...])" in said
+    assert "picker=max_score" in said
 
 
 def test_parameters_are_those_that_the_catalogue_takes() -> None:
