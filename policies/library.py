@@ -219,6 +219,7 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
     {
         "serverlessllm": recipes.serverlessllm,
         "serverlessllm_no_migration": recipes.serverlessllm_no_migration,
+        "serverlessllm_as_released": recipes.serverlessllm_as_released,
         "hotbed": recipes.hotbed,
         "shepherd_star": recipes.shepherd_star,
         "serverless": recipes.serverless,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from fleet.estimates import SlowestHop
 from fleet.policy import KeepAlive, Policy
 from policies.admission.gates import AdmitAll, BoundedHold
 from policies.estimation.bandwidth_share import BandwidthShare
@@ -18,6 +19,7 @@ from policies.placement.anywhere import RandomPlacement
 from policies.placement.earliest import EarliestReady
 from policies.placement.hydraserve import HydraServe
 from policies.retention.chameleon import Chameleon
+from policies.retention.first_in import FirstInFirstOut
 from policies.retention.greedy_dual import GreedyDualSizeFrequency
 from policies.retention.recency import KeepNothing, LeastRecentlyUsed
 from policies.room.mechanism import CheapestMechanism
@@ -32,6 +34,7 @@ from policies.scaling.alpaserve import AlpaServeReplicas
 from policies.scaling.concurrency import TargetConcurrency
 from policies.scaling.pod_autoscalers import AibrixPodAutoscaler
 from policies.scaling.queue import FixedReplicas, PerQueue
+from policies.scaling.released import OneStepATick
 from policies.upkeep.aegaeon import AegaeonDecode
 from policies.upkeep.consolidation import Consolidate
 from policies.upkeep.preloading import DensityKnapsack
@@ -56,6 +59,24 @@ def serverlessllm() -> Policy:
 def serverlessllm_no_migration() -> Policy:
     """ServerlessLLM's start-up-time-aware placement without live migration."""
     return replace(serverlessllm(), room=EvictIdle())
+
+
+def serverlessllm_as_released() -> Policy:
+    """ServerlessLLM as its repository has it (0.8), with what differs from the paper.
+
+    An autoscaler that moves one step a second and stops what idles; estimates that are never
+    corrected, know one PCIe bandwidth and no store; a host cache that drops what was loaded first;
+    no migration, which cannot be switched on since 0.7, and so no way to make room but to wait.
+    """
+    return replace(
+        serverlessllm(),
+        scaling=OneStepATick(),
+        room=NoRoom(),
+        retention=FirstInFirstOut(),
+        keep_alive=KeepForever(),
+        estimation=SlowestHop("code"),
+        online_estimates=False,
+    )
 
 
 def hotbed() -> Policy:

@@ -68,6 +68,15 @@ def served(make: Callable[[], Policy]) -> list[Run]:
     return [Run(make(), MODELS, seed=seed).serve(bursty(MODELS, 250, seed=seed)) for seed in SEEDS]
 
 
+def test_as_released_starts_later_than_as_published() -> None:
+    """One step a second, loads that nobody corrects, and no room but by waiting."""
+    released, published = (
+        mean_start_s(served(make))
+        for make in (recipes.serverlessllm_as_released, recipes.serverlessllm)
+    )
+    assert released > 1.3 * published
+
+
 def mean_start_s(runs: list[Run]) -> float:
     """Seconds from arrival to first dispatch: the paper's start-up latency."""
     return float(np.mean([list(run.started_s.values()) for run in runs]))
