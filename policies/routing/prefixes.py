@@ -40,8 +40,8 @@ class AibrixPrefix:
 
     source: ClassVar[str] = "AIBrix, pkg/plugins/gateway/algorithms/prefix_cache.go"
     departs: ClassVar[str] = (
-        "Of the instances that hold a beginning, the 64 with the longest are looked at; where none "
-        "is within the limit, the least loaded of all serves."
+        "As first released: later AIBrix also asks for max > 2 * (mean + 1), and then matches "
+        "among the least loaded. The 64 longest matches are looked at."
     )
     observes: ClassVar = WATCHED
 

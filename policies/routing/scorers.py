@@ -83,9 +83,9 @@ class PrefixScorer:
 
 @dataclass(frozen=True)
 class LoraAffinityScorer:
-    """1.0 where the adapter is attached, 0.8 with a free adapter slot, 0.6 where it is on its way.
+    """1.0 where the adapter is attached, else 0.8 with a free adapter slot, else 0.6 on its way.
 
-    0 elsewhere, and 1.0 everywhere for a request without an adapter.
+    0 where neither is so, and 1.0 everywhere for a request without an adapter.
     """
 
     source: ClassVar[str] = SOURCE
@@ -101,10 +101,10 @@ class LoraAffinityScorer:
         adapter = request.adapter
         if adapter is None or instance.has(adapter):
             return 1.0
+        if instance.adapters.free > 0:
+            return 0.8
         entry = instance.adapters.entries.get(adapter)
-        if entry is not None and entry.stay is Stay.COMING:
-            return 0.6
-        return 0.8 if instance.adapters.free > 0 else 0.0
+        return 0.6 if entry is not None and entry.stay is Stay.COMING else 0.0
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ class LoadAwareScorer:
 
 @dataclass(frozen=True)
 class NoHitLruScorer:
-    """Spreads prompts that are cached nowhere: 1 for who was given none of them, then by turns.
+    """Spreads prompts that are cached nowhere: first who was given none of them, then by turns.
 
-    Of n instances the one that got such a prompt longest ago scores 1 - 0 / (n - 1), the latest 0.
-    0.5 everywhere for a prompt with a match.
+    The k-th in that order of n instances scores 1 - k / (n - 1), from 0 on; who got such a prompt
+    longest ago comes first. 0.5 everywhere for a prompt with a match.
     """
 
     source: ClassVar[str] = SOURCE
@@ -155,8 +155,10 @@ class NoHitLruScorer:
     ) -> Sequence[float]:
         if not self._cold(request):
             return [0.5] * len(instances)
-        among = {i.id for i in instances}
-        turns = {number: turn for turn, number in enumerate(n for n in self._given if n in among)}
-        never = len(among) - len(turns)
-        last = max(1, len(among) - 1)
-        return [1.0 - (never + turns[i.id]) / last if i.id in turns else 1.0 for i in instances]
+        numbers = [i.id for i in instances]
+        order = [n for n in numbers if n not in self._given]
+        among = set(numbers)
+        order += [n for n in self._given if n in among]
+        last = max(1, len(order) - 1)
+        score = {number: 1.0 - turn / last for turn, number in enumerate(order)}
+        return [score[number] for number in numbers]

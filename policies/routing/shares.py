@@ -26,10 +26,11 @@ class Middle:
 class VtcBasic:
     """Tenants by their tokens along the instances: light ones at the first, heavy ones further on.
 
-    The least |place - t| + min(load / `most_load`, 1) + U(0, `noise`), with t = tokens of the
-    tenant / bucket, at most the last place; bucket = max(`least_bucket`, (min + max) / 2) over
-    tenants seen in the window. Tokens are prompt + `output_weight` * output, with weights that fall
-    by 1/e every `window_s`. Places are in the order of the instances' ids.
+    The least `fairness_weight` * |place - t| + `utilisation_weight` * min(load / `most_load`, 1) +
+    U(0, `noise`), with t = tokens of the tenant / bucket, at most the last place; bucket =
+    max(`least_bucket`, (min + max) / 2) over tenants seen in the window. Tokens are prompt +
+    `output_weight` * output, with weights that fall by 1/e every `window_s`. Places are in the
+    order of the instances' ids.
     """
 
     source: ClassVar[str] = "AIBrix, pkg/plugins/gateway/algorithms/vtc/vtc_basic.go"
@@ -39,6 +40,8 @@ class VtcBasic:
     )
     observes: ClassVar = (Dispatch, e.RequestFinished)
 
+    fairness_weight: Annotated[float, Meta(ge=0)] = 0.5
+    utilisation_weight: Annotated[float, Meta(ge=0)] = 0.5
     output_weight: Annotated[float, Meta(ge=0)] = 2.0
     window_s: Annotated[float, Meta(gt=0)] = 300.0
     least_bucket: Annotated[float, Meta(gt=0)] = 1000.0
@@ -90,8 +93,9 @@ class VtcBasic:
         best: tuple[float, Instance] | None = None
         for place, instance in enumerate(instances[first : first + MOST], first):
             if takes(instance, request):
-                load = min(instance.load / self.most_load, 1.0)
-                score = abs(place - t) + load + self.noise * stream.random()
+                load = self.utilisation_weight * min(instance.load / self.most_load, 1.0)
+                score = self.fairness_weight * abs(place - t) + load
+                score += self.noise * stream.random()
                 if best is None or score < best[0]:
                     best = score, instance
         return best[1] if best else next(iter(candidates(request, view, 1)), None)

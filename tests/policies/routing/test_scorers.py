@@ -82,7 +82,7 @@ def test_load_aware_scores_half_for_nobody_and_nothing_from_the_threshold_on() -
 
 def test_no_hit_lru_goes_round_with_prompts_that_are_cached_nowhere() -> None:
     fleet, scorer = Fleet(3), NoHitLruScorer()
-    assert scored(scorer, fleet, **begins(1, 2)) == [1.0, 1.0, 1.0]
+    assert scored(scorer, fleet, **begins(1, 2)) == [1.0, 0.5, 0.0]
     send(fleet, 1, [scorer], **begins(1, 2))
     send(fleet, 0, [scorer], **begins(2, 2))
     assert scored(scorer, fleet, **begins(3, 2)) == [0.0, 0.5, 1.0]

@@ -35,7 +35,7 @@ def test_load_moves_a_tenant_once_it_outweighs_the_way() -> None:
     fleet, policy = Fleet(2).load(0, 2), VtcBasic(noise=0.0, most_load=2.0)
     assert where(fleet, policy, 0) == 0
     send(fleet, 1, [policy], tenant=1, prompt_tokens=100)
-    send(fleet, 0, [policy], tenant=0, prompt_tokens=400)  # place 0.4: 1.4 there, 1.1 on the other
+    send(fleet, 0, [policy], tenant=0, prompt_tokens=400)  # place 0.4: 0.7 there, 0.55 on 1
     assert where(fleet, policy, 0) == 1
 
 
