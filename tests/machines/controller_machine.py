@@ -212,8 +212,10 @@ class ControllerMachine(RuleBasedStateMachine):
             elif waiting:
                 driver.wait(0.5)
                 driver.succeed(waiting[0])
-            elif any(not t.timer.startswith(FOR_EVER) for t in driver.books.timers):
-                driver.tick()
+            elif liveness.waiting(driver) or any(
+                not t.timer.startswith(FOR_EVER) for t in driver.books.timers
+            ):
+                driver.tick()  # a periodic scaling may only see a request at its tick
             else:
                 return
             self.check()
