@@ -28,6 +28,10 @@ $(VENV)/bench: requirements-bench.lock $(VENV)/core
 	$(PIP) -r requirements-bench.lock
 	@touch $@
 
+$(VENV)/ray: requirements-ray.lock $(VENV)/core
+	$(PIP) -r requirements-ray.lock
+	@touch $@
+
 demo: $(VENV)/core ## compare five systems on a small cluster; ends with a table and a report
 	$(BIN)/hotbed compare examples/tour.yaml --policies serverlessllm,shepherd_star,serverless,ray_serve_cached,ray_serve --seeds 5 --out $(OUT)/demo
 

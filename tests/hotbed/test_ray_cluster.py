@@ -21,7 +21,7 @@ def test_without_ray_the_command_says_so_in_one_line(
 
 
 needs_ray = pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed: pip install 'hotbed[live]'"
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'hotbed[ray]'"
 )
 
 
