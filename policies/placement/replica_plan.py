@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fleet.domain import ModelId, ModelSpec, NodeId, Part, Share
 from fleet.view import View
+from policies.placement.replica_programme import replica_counts
 
 Variant: TypeAlias = Literal["greedy", "ilp"]
 Plan: TypeAlias = dict[ModelId, dict[NodeId, int]]
@@ -51,6 +52,23 @@ class Cards:
                 self.free[spec.id, : spec.gpus] = spec.gpu_bytes
         self.size = np.array([spec.gpu_bytes for spec in nodes.specs], np.int64)
 
+    @property
+    def alive(self) -> int:
+        return int((self.free > 0).sum())
+
+    def needed(self, share: Share) -> float:
+        """Cards that a replica takes; a share of one counts by its memory."""
+        if isinstance(share, Part):
+            return share.gpu_bytes / float(self.size.max(initial=1))
+        return float(share.gpus)
+
+    def places(self, share: Share) -> int:
+        """Replicas that would fit if nothing else did."""
+        if isinstance(share, Part):
+            return int((self.free // share.gpu_bytes).sum())
+        whole = (self.free == self.size[:, None]) & (self.free > 0)
+        return int((whole.sum(axis=1) // share.gpus).sum())
+
     def take(self, share: Share, prefer: npt.NDArray[np.int8]) -> NodeId | None:
         """Room for one replica on the most preferred node of those that have it, ties by node."""
         if isinstance(share, Part):
@@ -76,7 +94,9 @@ def plan(view: View, variant: Variant, ttft_slo_s: float, least_gain: float) -> 
     def take(demand: Demand) -> NodeId | None:
         return cards.take(demand.model.need, view.tiers(demand.model.id))
 
-    return fairest(wanted, take) if variant == "ilp" else greedy(wanted, least_gain, take)
+    if variant == "greedy":
+        return greedy(wanted, least_gain, take)
+    return fairest(wanted, [cards.places(d.model.need) for d in wanted], cards, take)
 
 
 def demands(view: View, ttft_slo_s: float, least_rate: float = 1e-3) -> list[Demand]:
@@ -160,28 +180,18 @@ def erlang_b(servers: int, load: float) -> float:
 # The integer programme
 
 
-def fairest(wanted: Sequence[Demand], take: Take) -> Plan:
-    """max min_i rep_i * thr_i / rate_i within the cards, then what is left for the same sum.
+def fairest(wanted: Sequence[Demand], places: Sequence[int], cards: Cards, take: Take) -> Plan:
+    """The counts that make the least throughput over rate greatest, largest replicas placed first.
 
-    AlpaServe's integer programme. Filling up, always the model that has least, solves its first
-    term exactly where cards are alike: whoever is raised was the least, so every other model has
-    no more than it needs to pass the level at which the least one finds no room. The second term
-    (1e-4 of the sum) is filled by worth: what is best a card goes first.
+    `places` is how many replicas of each demand fit on empty cards. The programme counts cards, not
+    nodes: what then finds no node of its size left is left out.
     """
-    least = [(0.0, i, 0) for i in range(len(wanted))]
+    needs = [cards.needed(d.model.need) for d in wanted]
+    worth = [d.replicas_worth for d in wanted]
+    counts = replica_counts(worth, needs, places, cards.alive)
     found: Plan = {}
-    while least:
-        _, i, replicas = heapq.heappop(least)
-        if not _add(wanted[i], take, found):
-            break
-        worth = (replicas + 1) * wanted[i].replicas_worth
-        heapq.heappush(least, (worth, i, replicas + 1))
-    for demand in sorted(wanted, key=lambda d: (-_worth_a_byte(d), d.model.id)):
-        while _add(demand, take, found):
-            pass
+    for i in sorted(range(len(wanted)), key=lambda i: (-needs[i], i)):
+        for _ in range(counts[i]):
+            if not _add(wanted[i], take, found):
+                break
     return found
-
-
-def _worth_a_byte(demand: Demand) -> float:
-    need = demand.model.need
-    return demand.replicas_worth / (need.gpu_bytes if isinstance(need, Part) else need.gpus * 1e12)

@@ -17,8 +17,8 @@ class AlpaServeReplicas:
 
     Between plans it is static: a burst starts nothing, but a model that waits has one at least.
     "greedy" adds the replica that raises attainment of `ttft_slo_s` most, in a closed form, until
-    the gain is below `least_gain` of all requests; "ilp" fills all cards so that the least of
-    throughput / rate is greatest (`policies.placement.replica_plan`).
+    the gain is below `least_gain` of all requests; "ilp" is the programme that makes the
+    least of throughput / rate greatest (`policies.placement.replica_plan`).
     """
 
     source: ClassVar[str] = (
@@ -26,7 +26,7 @@ class AlpaServeReplicas:
     )
     departs: ClassVar[str] = (
         "No model parallelism is searched for and models with stages are left out; a closed form "
-        "stands for the simulator in the loop, and filling up for the solver, exact but for ties."
+        "stands for the simulator in the loop; the programme counts cards, not single nodes."
     )
 
     every_s: Annotated[float, Meta(gt=0)] = 60.0
