@@ -21,7 +21,7 @@ def where(fleet: Fleet, policy: KvAware, **more: Any) -> int | None:
 
 
 def test_kv_aware_by_hand_takes_the_holder_of_all_but_so_many_tokens() -> None:
-    """80 tokens were sent to the busier instance. Of 90 it lacks 10, of 91 one more than allowed."""
+    """80 tokens were sent to the busier instance. Of 90 it lacks 10, of 91 one too many."""
     fleet, policy = Fleet(2), KvAware(most_missing=10, otherwise=LeastLoaded())
     send(fleet, 1, [policy], **begins(1, 5))
     assert where(fleet, policy, **begins(1, 5, 10)) == 1
@@ -44,10 +44,10 @@ def test_kv_aware_gains_where_conversations_grow() -> None:
 
 
 def test_kv_aware_loses_where_one_beginning_is_in_most_prompts() -> None:
-    """All prompts are shorter than what may be missing: four of five go to the first holder."""
+    """Four of five go to who got the text first, until its KV cache is full of their outputs."""
     rng = random.Random(0)
     rows: list[Row] = [
-        (at, 100, begins(0 if rng.random() < 0.8 else i, 60))
-        for i, at in enumerate(poisson(8.0, 150))
+        (at, 300, begins(0 if rng.random() < 0.8 else i, 60))
+        for i, at in enumerate(poisson(6.0, 150))
     ]
     loses(warm(rows, 4, slots=64), OURS, LEAST, lambda p: p.mean_ttft_s, by=1.5)
