@@ -4,7 +4,7 @@ A switch puts one instance to sleep, its weights in DRAM, and wakes or starts an
 cards. `policies.upkeep.aegaeon` ends turns; here the next model finds its card.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -67,18 +67,16 @@ class AegaeonPrefill:
         if model.stages > 1:
             return best or FULL
         reach = whole_cards(model, view) & (view.nodes.idle_gpus > 0)
-        for node in map(NodeId, nearest(reach, column, self.shortlist)):
-            for leaving in view.on_node(node):
-                switch = switch_to(model, leaving, view) if gives_way(leaving, model) else None
-                if switch is not None and not leaving.load:
-                    best = _sooner(best, switch, view)
+        idle = (
+            leaving
+            for node in map(NodeId, nearest(reach, column, self.shortlist))
+            for leaving in view.on_node(node)
+            if not leaving.load and gives_way(leaving, model)
+        )
+        switch = soonest(model, idle, view)
+        if switch is not None and (best is None or switch.ready_at < best.ready_at):
+            return switching(switch, view)
         return best or FULL
-
-
-def _sooner(best: Plan | None, switch: Switch, view: View) -> Plan | None:
-    if best is not None and best.ready_at <= switch.ready_at:
-        return best
-    return switching(switch, view)
 
 
 def gives_way(leaving: Instance, model: ModelSpec) -> bool:
@@ -138,7 +136,7 @@ def switching(switch: Switch, view: View) -> Plan:
     return Steps(tuple(steps), switch.ready_at)
 
 
-def switches(model: ModelSpec, leaving: Iterator[Instance], view: View) -> Switch | None:
+def soonest(model: ModelSpec, leaving: Iterable[Instance], view: View) -> Switch | None:
     """The soonest of the switches that some of these make possible; ties by instance."""
     found = [s for i in leaving if (s := switch_to(model, i, view)) is not None]
     return min(found, key=lambda s: (s.ready_at, s.leaving.id), default=None)

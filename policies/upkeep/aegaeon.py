@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from fleet.domain import InstanceId, ModelSpec, Tier
+from fleet.domain import InstanceId, ModelId, ModelSpec, Tier
 from fleet.events import Awake, InstanceReady
 from fleet.holders import Instance
 from fleet.plans import Plan
 from fleet.view import View
-from policies.placement.aegaeon import fits_somewhere, gives_way, switches, switching
+from policies.placement.aegaeon import fits_somewhere, gives_way, soonest, switching
 
 #: No more than half of all time may be promised: Aegaeon's floor of alpha.
 LEAST_ALPHA = 0.5
@@ -33,7 +33,8 @@ class AegaeonDecode:
     takes the card that it has soonest, of those whose instance has had its quota: what runs there
     is preempted with its KV cache kept in the node's memory, the instance sleeps with its weights
     in DRAM, and the model wakes or starts. A round's models are the one on the card and those that
-    wait. A request that was dispatched `most_turns` times ends where it runs.
+    wait. A request that was dispatched `most_turns` times ends where it runs. Of the models that
+    wait `shortlist` are looked at in a round, and for each as many cards, besides its sleepers'.
     """
 
     source: ClassVar[str] = (
@@ -49,6 +50,7 @@ class AegaeonDecode:
     tbt_slo_s: Annotated[float, Meta(gt=0)] = 0.2
     most_quota_s: Annotated[float, Meta(gt=0)] = 4.0
     most_turns: Annotated[int, Meta(ge=1)] = 8
+    shortlist: Annotated[int, Meta(ge=1)] = 8
     _turn_at: dict[InstanceId, float] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -59,38 +61,37 @@ class AegaeonDecode:
         self._turn_at[fact.instance] = fact.at
 
     def tend(self, view: View) -> Iterator[Plan]:
-        self._forget(view)
-        waiting = [m for m in view.models() if self._starves(m, view)]
+        waiting = [m for m in view.models() if _starves(m, view)]
         waiting.sort(key=lambda m: (-view.oldest_wait_s(m.id), m.id))
+        del waiting[self.shortlist :]
+        over = self._over(waiting, view)
         for model in waiting:
-            switch = switches(model, self._over(model, waiting, view), view)
+            if fits_somewhere(model, view):
+                continue  # a switch of this round has freed more than it took
+            homes = {sleeper.node for sleeper in view.asleep(model.id)}
+            looked_at = [i for i in over if i.node in homes] + over[: self.shortlist]
+            leaving = (i for i in looked_at if gives_way(i, model) and self._may_leave(i))
+            switch = soonest(model, leaving, view)
             if switch is not None:
                 yield switching(switch, view)
 
-    def _forget(self, view: View) -> None:
-        ready = {i.id for m in view.models() for i in view.ready(m.id)}
-        for gone in [i for i in self._turn_at if i not in ready]:
+    def _over(self, waiting: Sequence[ModelSpec], view: View) -> list[Instance]:
+        """Instances that have had their quota, in a round with those that wait; oldest turn first.
+
+        Forgets the turns of instances that are not ready any more.
+        """
+        turns = {i.id: (self._turn_at.get(i.id, i.started_at), i) for i in _ready(view)}
+        for gone in [i for i in self._turn_at if i not in turns]:
             del self._turn_at[gone]
-
-    def _starves(self, model: ModelSpec, view: View) -> bool:
-        none = not len(view.ready(model.id)) and not view.starting(model.id)
-        return (
-            model.stages == 1
-            and none
-            and view.queued(model.id) > 0
-            and not fits_somewhere(model, view)
-        )
-
-    def _over(
-        self, model: ModelSpec, waiting: Sequence[ModelSpec], view: View
-    ) -> Iterator[Instance]:
-        """Instances that may give way and have had their quota."""
-        for other in view.models():
-            for instance in view.ready(other.id):
-                if gives_way(instance, model) and self._may_leave(instance):
-                    had_s = view.now - self._turn_at.get(instance.id, instance.started_at)
-                    if had_s >= self._quota_s(instance, waiting, view):
-                        yield instance
+        quota_s: dict[tuple[ModelId, str], float] = {}
+        over = []
+        for began_at, instance in turns.values():
+            key = (instance.model.id, view.node(instance.node).kind)
+            if key not in quota_s:
+                quota_s[key] = self._quota_s(instance, waiting, view)
+            if view.now - began_at >= quota_s[key]:
+                over.append((began_at, instance.id, instance))
+        return [instance for _, _, instance in sorted(over)]
 
     def _may_leave(self, instance: Instance) -> bool:
         return all(
@@ -105,6 +106,21 @@ class AegaeonDecode:
         steps = [view.estimates.pace(m.id, node.kind).decode_s_per_token for m in models]
         switch_s = sum(view.estimates.wake_s(m, node, Tier.DRAM) for m in models)
         return quotas_s([self.tbt_slo_s / s for s in steps], switch_s, self.most_quota_s)[0]
+
+
+def _ready(view: View) -> Iterator[Instance]:
+    return (instance for model in view.models() for instance in view.ready(model.id))
+
+
+def _starves(model: ModelSpec, view: View) -> bool:
+    """Whether somebody waits for it and it has neither an instance nor a card to start on."""
+    return (
+        view.queued(model.id) > 0
+        and model.stages == 1
+        and not len(view.ready(model.id))
+        and not view.starting(model.id)
+        and not fits_somewhere(model, view)
+    )
 
 
 def quotas_s(tokens_due: Sequence[float], switch_s: float, most_s: float) -> list[float]:
