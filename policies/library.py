@@ -43,7 +43,7 @@ from policies.routing import (
 )
 from policies.scaling import alpaserve as alpaserve_replicas
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
-from policies.upkeep import aegaeon as turns
+from policies.upkeep import aegaeon as turns, rank_packing, replication
 from policies.upkeep import (
     consolidation,
     defragmentation,
@@ -173,6 +173,9 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "llumnix_migration": llumnix.LlumnixMigration,
             "defragment": defragmentation.Defragment,
             "dlora_migration": dlora.DloraMigration,
+            "loraserve": rank_packing.RankPacking,
+            "dlora_placement": replication.DloraPlacement,
+            "adapter_replicas": replication.ReplicasOnDemand,
         },
     }
 )

@@ -33,6 +33,15 @@ def attach(
     return Steps(tuple(steps), view.now + load_s)
 
 
+def exists(adapter: AdapterId, view: View) -> bool:
+    """Whether the adapter is still one of the fleet's."""
+    try:
+        view.adapter(adapter)
+    except KeyError:
+        return False
+    return True
+
+
 def bring(
     adapter: AdapterId | None, flights: list[Flight], way: tuple[Instance, Instance], view: View
 ) -> Plan | None:
