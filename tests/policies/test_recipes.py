@@ -13,8 +13,13 @@ from policies import recipes
 from policies.catalog import build
 from policies.library import CATALOG, RECIPES
 from policies.room.stopping import CheapestRoom, EvictIdle, PreemptVictims
+from policies.scaling.queue import FixedReplicas
 from sim.faults import FaultRates
 from tests.policies.clusters import ADAPTERS, GB, Run, bursty, every_shape, spec
+from tests.policies.duels import play
+from tests.policies.ordering.test_fair import LIGHT_AND_HEAVY
+from tests.policies.routing.test_hashing import conversations
+from tests.policies.warm import tenant_p99_s, warm
 
 EVERY = [(question, name) for question, named in CATALOG.items() for name in named]
 FAULTS = FaultRates(
@@ -130,3 +135,23 @@ def test_retention_does_not_matter_where_every_model_fits_in_every_cache() -> No
     runs = [Run(p, MODELS[:8]).serve(bursty(MODELS[:8], 60)) for p in policies]
     assert runs[0].started_s == runs[1].started_s
     assert runs[0].commands["Drop"] == 0
+
+
+def test_gateways_that_look_at_prefixes_find_more_of_them_cached() -> None:
+    """On four replicas each: KubeAI hashes beginnings, AIBrix remembers what it sent where."""
+    setting = warm(conversations(12, 8), 4)
+    hits = [
+        play(setting, replace(make(), scaling=FixedReplicas(4))).summary.caches.prefix_hit_ratio
+        for make in (recipes.ray_serve_cached, recipes.kubeai, recipes.aibrix)
+    ]
+    assert all(ratio is not None for ratio in hits)
+    plain, *aware = (ratio or 0.0 for ratio in hits)
+    assert all(ratio > 1.5 * plain for ratio in aware)
+
+
+def test_fair_shares_spare_the_light_tenant_the_heavy_ones_queue() -> None:
+    light_s = tenant_p99_s(0)
+    fair, fifo = (
+        play(LIGHT_AND_HEAVY, make()) for make in (recipes.fair_share, recipes.serverlessllm)
+    )
+    assert light_s(fair) < light_s(fifo) / 2
