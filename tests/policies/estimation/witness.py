@@ -58,8 +58,11 @@ def believing(estimation: Estimation, **answers: Any) -> Policy:
 
 
 def watched(setting: Setting, policy: Policy) -> tuple[Played, Witness]:
-    witness = Witness(policy.placement)
-    return play(setting, replace(policy, placement=witness)), witness
+    """The run, and the witness of it: each run has a copy of the policy."""
+    played = play(setting, replace(policy, placement=Witness(policy.placement)))
+    witness = played.controller.policy.placement
+    assert isinstance(witness, Witness)
+    return played, witness
 
 
 def start_error_s(setting: Setting, policy: Policy) -> float:
