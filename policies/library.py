@@ -11,7 +11,7 @@ from policies import recipes
 from policies.admission import budgets, feasible, gates
 from policies.estimation import bandwidth_share, phases, pipelined, rank_linear
 from policies.keep_alive import forecast, histogram, idle_time, prices
-from policies.ordering import arrival, deadlines, deficit, fair, length, newest
+from policies.ordering import arrival, clusters, deadlines, deficit, fair, length, newest
 from policies.placement import aegaeon, alpaserve, anywhere, earliest, hydraserve, locality, tangram
 from policies.retention import (
     arc,
@@ -73,6 +73,7 @@ CATALOG: Final[Mapping[str, Named]] = MappingProxyType(
             "shortest_first": length.ShortestFirst,
             "dlpm": deficit.DeficitLongestPrefix,
             "newest_first": newest.NewestFirst,
+            "slora_cluster": clusters.FewAdapters,
         },
         "arbitration": {
             "longest_waiting": arrival.LongestWaiting,
