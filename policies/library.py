@@ -43,7 +43,7 @@ from policies.routing import (
 )
 from policies.scaling import alpaserve as alpaserve_replicas
 from policies.scaling import concurrency, lookahead, memory, pod_autoscalers, queue, released
-from policies.upkeep import aegaeon as turns, rank_packing, replication
+from policies.upkeep import aegaeon as turns
 from policies.upkeep import (
     consolidation,
     defragmentation,
@@ -52,6 +52,8 @@ from policies.upkeep import (
     prefetch,
     preloading,
     prewarm,
+    rank_packing,
+    replication,
     tenants,
 )
 
@@ -243,6 +245,11 @@ RECIPES: Final[Mapping[str, Callable[..., Policy]]] = MappingProxyType(
         "adapter_affinity": recipes.adapter_affinity,
         "chameleon": recipes.chameleon,
         "serverlesslora": recipes.serverlesslora,
+        "llumnix": recipes.llumnix,
+        "slora": recipes.slora,
+        "dlora": recipes.dlora,
+        "toppings": recipes.toppings,
+        "loraserve": recipes.loraserve,
         "hydraserve": recipes.hydraserve,
         "alpaserve": recipes.alpaserve,
         "aegaeon": recipes.aegaeon,

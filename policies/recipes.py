@@ -12,6 +12,7 @@ from policies.estimation.bandwidth_share import BandwidthShare
 from policies.keep_alive.histogram import HybridHistogram
 from policies.keep_alive.idle_time import FixedKeepAlive, KeepForever, LoadTimeKeepAlive
 from policies.ordering.arrival import FirstComeFirstServed, LongestWaiting
+from policies.ordering.clusters import FewAdapters
 from policies.ordering.fair import LeastServedNeed, VirtualTokenCounter
 from policies.placement.aegaeon import AegaeonPrefill
 from policies.placement.alpaserve import AlpaServePlacement
@@ -27,18 +28,26 @@ from policies.room.migration import MigrateVictims
 from policies.room.stopping import CheapestRoom, EvictIdle, NoRoom, PreemptMovable
 from policies.room.warm_pool import EvictGreedyDual
 from policies.routing.affinity import AdapterAffinity
+from policies.routing.freeness import Freeness
 from policies.routing.hashing import BoundedConsistentHash
 from policies.routing.load import LeastLoaded
+from policies.routing.merging import DloraDispatch
 from policies.routing.prefixes import AibrixPrefix
+from policies.routing.ranks import RankTable, Toppings
 from policies.scaling.alpaserve import AlpaServeReplicas
 from policies.scaling.concurrency import TargetConcurrency
+from policies.scaling.memory import FreenessScaling
 from policies.scaling.pod_autoscalers import AibrixPodAutoscaler
 from policies.scaling.queue import FixedReplicas, PerQueue
 from policies.scaling.released import OneStepATick
 from policies.upkeep.aegaeon import AegaeonDecode
 from policies.upkeep.consolidation import Consolidate
+from policies.upkeep.dlora import DloraMigration
+from policies.upkeep.llumnix import LlumnixMigration
 from policies.upkeep.preloading import DensityKnapsack
 from policies.upkeep.prewarm import Prewarm
+from policies.upkeep.rank_packing import RankPacking
+from policies.upkeep.replication import DloraPlacement, ReplicasOnDemand
 
 
 def serverlessllm() -> Policy:
@@ -232,3 +241,37 @@ def aibrix() -> Policy:
 def fair_share() -> Policy:
     """ServerlessLLM, with slots and cards going to the tenant that was served least (VTC)."""
     return replace(serverlessllm(), ordering=VirtualTokenCounter(), arbitration=LeastServedNeed())
+
+
+def llumnix() -> Policy:
+    """Llumnix (OSDI'24): freeness in routing and scaling, and migration that evens it out."""
+    return replace(
+        keep_alive(),
+        routing=Freeness(),
+        scaling=FreenessScaling(),
+        upkeep=(LlumnixMigration(),),
+    )
+
+
+def slora() -> Policy:
+    """S-LoRA (MLSys'24) on each instance: batches from few adapters, the least used leave."""
+    return replace(keep_alive(), ordering=FewAdapters(), routing=AdapterAffinity())
+
+
+def dlora() -> Policy:
+    """dLoRA (OSDI'24): dispatch by merged batches, adapters placed ahead, requests migrated."""
+    return replace(
+        keep_alive(),
+        routing=DloraDispatch(),
+        upkeep=(DloraMigration(), DloraPlacement()),
+    )
+
+
+def toppings(tpot_slo_s: Annotated[float, Meta(gt=0)] = 0.2) -> Policy:
+    """Toppings (ATC'25): rank-aware routing over instances that hold the adapter."""
+    return replace(keep_alive(), routing=Toppings(tpot_slo_s=tpot_slo_s))
+
+
+def loraserve() -> Policy:
+    """LoRAServe: adapters of like ranks together, re-packed as demand drifts; routed by that."""
+    return replace(keep_alive(), routing=RankTable(), upkeep=(RankPacking(), ReplicasOnDemand()))
