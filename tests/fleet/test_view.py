@@ -5,7 +5,7 @@ from math import inf, isclose
 import numpy as np
 import pytest
 
-from fleet.domain import NodeId
+from fleet.domain import NodeId, Shard
 from fleet.plans import NOTHING
 from tests import specs
 from tests.policies.bench import Bench, model, node
@@ -33,6 +33,13 @@ def test_a_model_without_a_kv_size_has_all_the_memory_there_is() -> None:
     instance = bench.run(0, 0)
     assert instance is not None
     assert bench.view.kv_tokens(instance) == inf
+
+
+def test_the_smallest_stage_decides_how_many_tokens_fit() -> None:
+    """Stages of 80 and 30 bytes hold what two of 30 do, 16 of them weights."""
+    bench = Bench([node(0), node(1)], [KV])
+    shards = Shard(NodeId(0), (0,), 80), Shard(NodeId(1), (0,), 30)
+    assert bench.view.kv_tokens(bench.run_on(0, shards)) == (2 * 30 - 16) / 2
 
 
 def test_a_load_is_ready_behind_those_under_way() -> None:
