@@ -4,14 +4,14 @@ from importlib import import_module
 
 import typer
 
-from hotbed.bounds import bounds
-from hotbed.capacity import capacity
-from hotbed.compare import compare
-from hotbed.diff import diff
-from hotbed.explain import explain
-from hotbed.export import export
+from hotbed.asking.bounds import bounds
+from hotbed.asking.diff import diff
+from hotbed.asking.explain import explain
+from hotbed.asking.export import export
+from hotbed.asking.rerun import rerun
+from hotbed.comparing.capacity import capacity
+from hotbed.comparing.compare import compare
 from hotbed.policies import policies
-from hotbed.rerun import rerun
 from hotbed.simulate import simulate
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def traces(context: typer.Context) -> None:
 
     Example: hotbed traces describe requests.csv
     """
-    passed_on(context, "hotbed.traces")
+    passed_on(context, "hotbed.tracing.traces")
 
 
 @app.command(context_settings=PASSED_ON)

@@ -58,9 +58,9 @@ def simulate(
     Example: hotbed simulate examples/tour.yaml --policy static --journal out/tour.jsonl.zst
     """
     from hotbed.binding import bind
+    from hotbed.comparing.study import resolved
     from hotbed.journals import writing
     from hotbed.scenarios import choice, load
-    from hotbed.study import resolved
 
     with ExitStack() as stack:
         with one_line_errors("simulate"):
@@ -96,7 +96,7 @@ def _run(
 
 def _report(finished: "Finished", values: dict[str, Any], bound: "Bound", out: Path) -> Path | None:
     """None where nothing arrived before the run was stopped."""
-    from hotbed.study import study_of
+    from hotbed.comparing.study import study_of
     from traces.comparison import run_of
     from traces.report import write_report
 

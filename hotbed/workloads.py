@@ -13,8 +13,7 @@ import msgspec
 
 from fleet.scenario import Scenario, ScenarioError, Workload
 from fleet.scenario_text import unknown_name
-from hotbed.trace_recipes import lengths_of, sample_of
-from traces.clients import ClientData
+from hotbed.tracing.trace_recipes import lengths_of, sample_of
 from traces.formats.column_map import ColumnMap
 from traces.formats.detect import (
     DEFAULT_MODEL,
@@ -23,9 +22,10 @@ from traces.formats.detect import (
     read_function_minutes,
     read_workload,
 )
-from traces.recipe import RECIPES, Family, Recipe
 from traces.sessions import begin, fit, shrink
-from traces.synth import synthesise
+from traces.synthesis.clients import ClientData
+from traces.synthesis.recipe import RECIPES, Family, Recipe
+from traces.synthesis.synth import synthesise
 from traces.workload import Workload as Requests
 
 DATA_VARIABLE = "HOTBED_DATA"

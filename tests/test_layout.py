@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "fleet": "the kernel: the fleet and its controller; pure and synchronous",
-    "policies": "the answers to its questions; a file a question, a class an algorithm",
+    "policies": "the answers to its questions; a folder a question, a class an algorithm",
     "sim": "the simulated cluster",
     "traces": "workloads in, numbers and pictures out",
     "hotbed": "the command line; files and processes live here only",
 }
+WIDTH = 28
 TREE = re.compile(r"(<!-- tree: .*? -->\n).*(<!-- /tree -->)", re.DOTALL)
 
 
@@ -38,15 +40,23 @@ def test_the_readmes_tree_is_what_the_modules_say_of_themselves() -> None:
 def tree() -> str:
     lines = ["```"]
     for package, what in PACKAGES.items():
-        lines.append(f"{package + '/':<22}{what}")
-        lines += [line(path, package) for path in sorted((ROOT / package).rglob("*.py"))]
-    return "\n".join(line for line in (*lines, "```") if line) + "\n"
+        lines.append(f"{package + '/':<{WIDTH}}{what}")
+        lines += folder(ROOT / package)
+    return "\n".join((*lines, "```")) + "\n"
 
 
-def line(path: Path, package: str) -> str:
-    if path.name == "__init__.py":
-        return ""
+def folder(at: Path, indent: str = "  ") -> Iterator[str]:
+    """Its modules, then its folders with theirs."""
+    for path in sorted(at.glob("*.py")):
+        if path.name != "__init__.py":
+            yield entry(path, indent + path.name)
+    for inner in sorted(path.parent for path in at.glob("*/__init__.py")):
+        yield entry(inner / "__init__.py", f"{indent}{inner.name}/")
+        yield from folder(inner, indent + "  ")
+
+
+def entry(path: Path, name: str) -> str:
+    """A line: the name, and what the file says of itself first."""
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring, f"{path} says nothing of itself"
-    name = str(path.relative_to(ROOT / package))
-    return f"  {name:<20}{docstring.splitlines()[0]}"
+    return f"{name:<{WIDTH}}{docstring.splitlines()[0]}"

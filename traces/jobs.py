@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from traces.limits import require, require_positive
 from traces.schema import INT16_MAX, Column, Schema, TraceError, canonical_frame
+from traces.synthesis.limits import require, require_positive
 from traces.workload import US_PER_S, TraceMeta
 
 # submit_us and deadline_us count from the start of the trace. gpu_frac is the part of one GPU's

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fleet.streams import Streams
-from traces.limits import require_positive
 from traces.schema import TraceError, canonical_frame, refusal
+from traces.synthesis.limits import require_positive
 from traces.workload import US_PER_S, Workload
 
 NOBODY = -1

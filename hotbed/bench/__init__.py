@@ -1,0 +1,1 @@
+"""`hotbed bench`: how fast the simulator and its policies are."""

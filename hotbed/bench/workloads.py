@@ -16,9 +16,9 @@ from traces.formats.content import Content
 from traces.formats.detect import DEFAULT_MODEL
 from traces.formats.mooncake import BLOCK_TOKENS
 from traces.formats.mooncake import read as read_mooncake
-from traces.lengths import LengthMix, LengthPart, Lognormal, draw_lengths
-from traces.renewal import equilibrium, steady
 from traces.schema import TraceError
+from traces.synthesis.lengths import LengthMix, LengthPart, Lognormal, draw_lengths
+from traces.synthesis.renewal import equilibrium, steady
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""`hotbed reproduce`: a paper's experiments again."""

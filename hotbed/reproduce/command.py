@@ -54,9 +54,9 @@ def osdi24(
     Without the data files, laws fitted to them stand in, and the output says so. Ctrl-C keeps what
     is done. Example: hotbed reproduce osdi24 --seeds 3 --rates 0.5,1.4
     """
+    from hotbed.comparing.runners import runner
+    from hotbed.comparing.watching import watched
     from hotbed.reproduce.experiment import data_in, planned
-    from hotbed.runners import runner
-    from hotbed.watching import watched
 
     with one_line_errors("reproduce"):
         found = data_in(data or _from_environment())
@@ -75,7 +75,7 @@ def _from_environment() -> Path | None:
 
 
 def _rates(text: str) -> list[float]:
-    from hotbed.grid import loads_of
+    from hotbed.comparing.grid import loads_of
 
     try:
         return loads_of(text)

@@ -1,6 +1,6 @@
 """The experiments of the paper as jobs: which cells, which systems, which numbers of each run.
 
-It knows the scenario file beside it and `hotbed.sweep`; what was published it does not know.
+It knows the scenario file beside it and how runs are kept; what was published it does not know.
 """
 
 import math
@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from hotbed.grid import Alternative, Axis, Cell, axes_of, cells_of
+from hotbed.comparing.grid import Alternative, Axis, Cell, axes_of, cells_of
+from hotbed.comparing.study import resolved
+from hotbed.comparing.sweep import Job, Stored, jobs_of_cell, stored
 from hotbed.scenarios import Choice, Loaded, choice, load
-from hotbed.study import resolved
-from hotbed.sweep import Job, Stored, jobs_of_cell, stored
 from traces.curves import Cdf
 
 SCENARIO: Final = Path(__file__).with_name("osdi24.yaml")

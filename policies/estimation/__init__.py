@@ -1,0 +1,1 @@
+"""How long loads are believed to take before they happen."""

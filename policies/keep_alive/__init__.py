@@ -1,0 +1,1 @@
+"""How long an idle instance stays, and what it becomes then."""

@@ -1,0 +1,1 @@
+"""Who is next: which waiting lane gets a slot, which unmet need gets capacity."""

@@ -17,7 +17,8 @@ def replica_counts(
     """max min_i n_i * worth_i + 1e-4 * sum_i n_i * worth_i, sum_i n_i * cards_i <= `most_cards`.
 
     `worth` is throughput over rate of one replica, `cards` what it takes, `places` how many fit at
-    all, each of shape (models,). Where the tree's bound ran out it is the best found, if any.
+    all, each of shape (models,). Where the tree's bound ran out it is the best found, if any. It
+    takes seconds for hundreds of models: a matter for a timer.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp  # slow to import, rarely asked for
 

@@ -1,0 +1,1 @@
+"""What stays in a cache and what leaves it, on every tier."""

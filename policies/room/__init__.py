@@ -1,0 +1,1 @@
+"""How to make room on a node: who stops, moves, is preempted or is waited for."""

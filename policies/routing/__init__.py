@@ -1,0 +1,1 @@
+"""Which ready instance serves a request."""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fleet.journal import Header
-from hotbed.recorded import header_of
+from hotbed.asking.recorded import header_of
 from hotbed.worlds import WorldError, world_of
 from tests.hotbed.small import SMALL, hotbed, written
 from traces.summary import Slo

@@ -1,5 +1,6 @@
 """Every policy by name: built, written down, built again; and what is said of a bad spelling."""
 
+import math
 from collections.abc import Callable
 from inspect import signature
 from typing import Any, get_args, get_origin, get_type_hints
@@ -47,13 +48,14 @@ def value(hint: Any) -> st.SearchStrategy[Any]:
 
 
 def number(kind: Any, bounds: list[msgspec.Meta]) -> st.SearchStrategy[Any]:
-    """From 1 to 9, or up to 1; from the bound on where that does not fit."""
+    """From 1 to 9, or up to 1; within the bounds where that does not fit."""
     low = max((m.ge or 0.0 for m in bounds), default=0.0)
     above = max((m.gt or 0.0 for m in bounds), default=0.0)
     if kind is int:
         least = int(max(1, low, above + 1))
         return st.integers(least, max(9, least))
-    return st.floats(max(0.001, low, above + 0.001), max(1.0, low, above + 1.0))
+    below = min((m.lt - 0.001 for m in bounds if m.lt is not None), default=math.inf)
+    return st.floats(max(0.001, low, above + 0.001), min(below, max(1.0, low, above + 1.0)))
 
 
 def answers(question: str) -> st.SearchStrategy[Any]:

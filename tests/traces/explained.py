@@ -10,8 +10,8 @@ from policies.catalog import build
 from sim.calendar import Arrival
 from tests.journaled import journal
 from tests.sim.worlds import Run, world
-from traces.explanation import Explaining, Explanation
-from traces.story import stories_of
+from traces.asked.explanation import Explaining, Explanation
+from traces.asked.story import stories_of
 
 
 def played(start: Setup, policy: str | dict[str, Any], arrivals: Iterable[Arrival]) -> list[Entry]:

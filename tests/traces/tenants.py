@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from traces.clients import Client, ClientData, ClientWindows, LengthTable
 from traces.formats.content import Content
+from traces.synthesis.clients import Client, ClientData, ClientWindows, LengthTable
 from traces.workload import TraceMeta
 
 WINDOW_S = 600

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from traces.clients import ClientData
-from traces.describe_jobs import describe_jobs
+from traces.describing.describe_jobs import describe_jobs
 from traces.formats import mooncake, normalised
 from traces.formats.column_map import ColumnMap
 from traces.formats.content import Content
@@ -22,9 +21,10 @@ from traces.formats.detect import (
     read_jobs,
     read_workload,
 )
-from traces.recipe import Family, ServeGen
-from traces.servegen import servegen
 from traces.sessions import predecessors
+from traces.synthesis.clients import ClientData
+from traces.synthesis.recipe import Family, ServeGen
+from traces.synthesis.servegen import servegen
 from traces.workload import Workload
 
 DATA = Path(os.environ.get("HOTBED_DATA", ""))

@@ -1,1 +1,1 @@
-"""The file formats of traces: one module for each, each giving or taking a `Workload`."""
+"""Publishers' own formats, told from their content and read."""

@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from traces.clients import ClientData, ClientWindows
 from traces.formats import (
     azure_functions,
     azure_functions_2021,
@@ -32,6 +31,7 @@ from traces.formats.content import Content
 from traces.formats.csv_table import header
 from traces.jobs import Jobs
 from traces.schema import TraceError
+from traces.synthesis.clients import ClientData, ClientWindows
 from traces.workload import Workload
 
 PARQUET_MAGIC = b"PAR1"

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from traces.clients import Client, ClientLengths, ClientWindows, LengthTable
 from traces.formats.content import Content
 from traces.formats.parquet_table import read_table
 from traces.schema import refusal
+from traces.synthesis.clients import Client, ClientLengths, ClientWindows, LengthTable
 from traces.workload import TraceMeta
 
 SOURCE: Final = "ServeGen (alibaba/ServeGen)"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from hotbed.comparing.sweep import perform
 from hotbed.reproduce import experiment
 from hotbed.reproduce.command import _conclude
 from hotbed.reproduce.experiment import data_in, planned
-from hotbed.sweep import perform
 from tests.hotbed.small import hotbed, refused
 
 

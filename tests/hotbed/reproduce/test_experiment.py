@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hotbed.comparing.sweep import jobs_of, perform, stored
 from hotbed.reproduce.experiment import (
     ARRIVALS,
     HEADLINE,
@@ -16,7 +17,6 @@ from hotbed.reproduce.experiment import (
     quantile,
 )
 from hotbed.scenarios import choice
-from hotbed.sweep import jobs_of, perform, stored
 from traces.curves import Cdf
 
 
@@ -87,6 +87,6 @@ def test_a_run_is_counted_over_all_requests(tmp_path: Path) -> None:
 
 
 def _values(loaded: object) -> dict[str, object]:
-    from hotbed.study import resolved
+    from hotbed.comparing.study import resolved
 
     return resolved(loaded, [], [1])  # type: ignore[arg-type]

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tests.traces.tenants import length_columns, parquet, rate_columns
-from traces.clients import Client
 from traces.formats.detect import Format, detect, read_clients, read_content
 from traces.formats.servegen import read_lengths, read_rates
 from traces.schema import TraceError
+from traces.synthesis.clients import Client
 
 
 def test_rates_become_a_grid_of_clients_and_windows() -> None:

@@ -1,0 +1,1 @@
+"""Commands that ask a journal: explain, rerun, diff, export, bounds."""

@@ -1,0 +1,1 @@
+"""`hotbed compare` and `capacity`: many runs, kept on disk, side by side."""

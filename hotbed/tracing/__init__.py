@@ -1,0 +1,1 @@
+"""`hotbed traces`: list, describe, convert, synthesise, fetch."""

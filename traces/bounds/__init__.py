@@ -1,0 +1,1 @@
+"""What was possible at best, beside what happened."""

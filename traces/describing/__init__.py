@@ -1,0 +1,1 @@
+"""What a workload holds, in numbers and pictures."""

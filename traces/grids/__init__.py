@@ -1,0 +1,1 @@
+"""Many cells of one experiment: who wins where, and how much load each bears."""

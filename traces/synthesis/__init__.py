@@ -1,0 +1,1 @@
+"""Workloads drawn from laws, and from clients' windows."""
