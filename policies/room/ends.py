@@ -16,6 +16,8 @@ from policies.room.draining import remaining
 
 #: How far back the rate is remembered at which instances go idle.
 MEMORY_S = 60.0
+#: How long a model of several cards waits beside others before cards are kept for it.
+PATIENCE_S = 60.0
 #: Lengths that are kept of each model, and of all together; fewer than the least teach nothing.
 OWN_LENGTHS = 64
 ALL_LENGTHS = 256
@@ -46,20 +48,21 @@ class Ends:
         return self.count * exp((self.at - now) / MEMORY_S) / seen_s if seen_s else 0.0
 
     def until_free_s(self, model: ModelSpec, view: View) -> float:
-        """Seconds until cards for the model come free by themselves; inf where they never would.
+        """Seconds until cards for the model come free by themselves; inf before any did.
 
-        The next end anywhere serves a model of one card: to overtake others that wait gains no
-        more than they lose. Several cards must come free on one node, which does not happen while
-        others take them one by one.
+        The next end anywhere serves a model of one card; several cards must come free on one node.
+        Where others wait too, what comes free is theirs by turns: to clear cards is to overtake
+        them, which gains no more than they lose, so that is as if nothing had to be waited for.
+        But others take cards one by one, so a model of several that has waited long would for ever.
         """
         per_s = self.per_s(view.now)
         if not per_s:
             return inf
         cards = model.need.gpus if isinstance(model.need, Whole) else 1
-        if cards == 1:
-            return 1.0 / per_s
-        others = view.waiting() - view.queued(model.id)
-        return cards * len(view.nodes) * (1 + others) / per_s
+        if view.waiting() > view.queued(model.id):
+            starves = cards > 1 and view.oldest_wait_s(model.id) >= PATIENCE_S
+            return inf if starves else 0.0
+        return (1 if cards == 1 else cards * len(view.nodes)) / per_s
 
     def left_s(self, flight: Flight, view: View) -> float:
         """Expected seconds until a running request ends: the mean of those that were longer, less

@@ -48,7 +48,8 @@ class CheapestMechanism:
     their deadline if there are any, else among all, the least is taken: for each d the search of
     `victims` is exact over the sets of victims and targets; d falls from that of the cheapest for
     the victims, until no earlier one can gain. No clearing at all if doing nothing costs less: the
-    start elsewhere, or once cards come free by themselves as often as they have. `value_per_s` is
+    start elsewhere, or once cards come free by themselves, as often as they have; nor where others
+    wait for the same cards, unless a model of several cards would starve (`ends`). `value_per_s` is
     what a second of one client's waiting is worth, in the unit of prices. Takes about a millisecond
     a node on which ten requests run, so more than one a decision where many nodes are tried.
     """

@@ -5,7 +5,7 @@ from math import exp, inf, isclose
 from fleet.domain import Whole
 from fleet.holders import Flight, Instance
 from policies.room.draining import remaining
-from policies.room.ends import MEMORY_S, Ends
+from policies.room.ends import MEMORY_S, PATIENCE_S, Ends
 from tests.policies.bench import Bench, model, node
 
 
@@ -30,16 +30,27 @@ def test_the_rate_of_ends_is_their_number_over_a_memory_as_long_as_the_run() -> 
     assert isclose(ends.until_free_s(instance.model, bench.view), 1.0 / per_s)
 
 
-def test_several_cards_come_free_seldom_and_the_more_seldom_the_more_others_wait() -> None:
+def test_several_cards_come_free_on_one_node_seldom() -> None:
     bench, instance, _ = running(30.0)
     ends = Ends()
     ends.saw(instance, 10, 30.0)
+    bench.ask(1)
     wide = bench.need(1).model
-    alone_s = ends.until_free_s(wide, bench.view)
-    assert isclose(alone_s, 2 / ends.per_s(30.0))
+    assert isclose(ends.until_free_s(wide, bench.view), 2 / ends.per_s(30.0))
+
+
+def test_who_overtakes_others_gains_nothing_but_for_one_that_starves() -> None:
+    bench, instance, _ = running(30.0)
+    ends = Ends()
+    ends.saw(instance, 10, 30.0)
+    bench.ask(1)
     bench.ask(0)
-    bench.ask(0)
-    assert isclose(ends.until_free_s(wide, bench.view), 3 * alone_s)
+    small, wide = bench.need(0).model, bench.need(1).model
+    assert ends.until_free_s(small, bench.view) == 0.0
+    assert ends.until_free_s(wide, bench.view) == 0.0
+    bench.at(30.0 + PATIENCE_S)
+    assert ends.until_free_s(small, bench.view) == 0.0
+    assert ends.until_free_s(wide, bench.view) == inf
 
 
 def test_an_end_that_leaves_others_running_frees_no_card() -> None:

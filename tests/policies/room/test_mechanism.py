@@ -32,7 +32,7 @@ from tests.policies.room.settings import (
     in_the_way,
     longest_gap_s,
     mean_e2e_s,
-    one_long_beside_short,
+    queue_behind,
     starving,
 )
 from tests.policies.room.test_migration import wired
@@ -241,10 +241,18 @@ def test_it_mixes_mechanisms_over_a_fast_network() -> None:
     assert [push.keep for push in pushes] == [Keep.TOKENS]
 
 
-def test_cheapest_mechanism_loses_where_lengths_cannot_be_foreseen() -> None:
-    """It holds both cards for one request believed to end soon, which runs for a minute more."""
-    setting = one_long_beside_short()
-    loses(setting, ours(), IDLE_ONLY, lambda p: p.mean_ttft_s, by=3.0)
+def test_cheapest_mechanism_loses_smoothness_for_who_is_pushed_off() -> None:
+    """A second of the newcomer's waiting counts as much as one in the middle of an answer."""
+    mine, _ = loses(in_the_way(), ours(), IDLE_ONLY, longest_gap_s, by=5.0)
+    assert mine.commands["Preempt"] == 1
+
+
+def test_it_clears_nothing_for_one_of_many_that_wait() -> None:
+    """Four wait for one card, model 2 for the other: overtaking helps nobody on the mean."""
+    setting = queue_behind(4, 50)
+    mine, theirs = play(setting, ours()), play(setting, IDLE_ONLY)
+    assert mine.mean_ttft_s == theirs.mean_ttft_s
+    assert not mine.commands["Preempt"]
 
 
 def test_a_mixed_crowd_waits_least_of_all() -> None:
