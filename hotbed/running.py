@@ -11,12 +11,12 @@ from fleet import journal
 from fleet.commands import Command
 from fleet.controller import Controller
 from fleet.events import Event
-from fleet.policy import oracles
 from hotbed.binding import Bound
 from hotbed.garbage import collected_rarely
 from hotbed.held import held_of
 from hotbed.interrupts import Stopped
 from hotbed.journals import Write
+from hotbed.oracles import told_the_future
 from policies import catalog
 from sim.calendar import Arrival
 from sim.cluster import Cluster
@@ -55,8 +55,7 @@ def run(
     PolicyError before anything has run.
     """
     built = catalog.build(policy)
-    for oracle in oracles(built):
-        oracle.reveal([arrival.request for arrival in bound.arrivals()])
+    told_the_future(built, lambda: [arrival.request for arrival in bound.arrivals()])
     controller = Controller(bound.setup, built)
     recorder = Recorder(bound.setup.nodes, (*bound.setup.models, *bound.setup.adapters))
     watch = _Watch(recorder, tick, write)

@@ -4,15 +4,16 @@ It knows files and terminals; what an entry means is for others to say.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fleet.domain import Request
 from fleet.events import RequestArrived
 from fleet.journal import Entry, Header, decode
-from fleet.policy import Oracle, Policy, parts
+from fleet.policy import Policy
 from hotbed.journals import reading
+from hotbed.oracles import told_the_future
 from hotbed.progress import Advance, bar
 from policies import catalog
 
@@ -51,14 +52,6 @@ def rebuilt(header: Header, path: Path) -> Policy:
 
     told_the_future(policy, requests)
     return policy
-
-
-def told_the_future(policy: Policy, requests: Callable[[], Sequence[Request]]) -> None:
-    """An oracle is told who will come; nobody else is."""
-    oracles = [part for part in parts(policy) if isinstance(part, Oracle)]
-    future = requests() if oracles else ()
-    for oracle in oracles:
-        oracle.reveal(future)
 
 
 def _told(entries: Iterable[Entry], advance: Advance) -> Iterator[Entry]:

@@ -17,11 +17,11 @@ from fleet.commands import Command
 from fleet.controller import Controller, Setup
 from fleet.domain import Request, RequestId
 from fleet.journal import Entry, Header
-from hotbed.asking.recorded import told_the_future
 from hotbed.binding import bind
 from hotbed.garbage import collected_rarely
 from hotbed.held import held_of
 from hotbed.journals import reading
+from hotbed.oracles import told_the_future
 from hotbed.worlds import Known
 from policies import catalog
 from sim.calendar import Arrival

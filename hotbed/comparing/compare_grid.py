@@ -22,7 +22,8 @@ from hotbed.comparing.study import resolved
 from hotbed.comparing.sweep import Job, jobs_of_cell, numbers
 from hotbed.consoles import console
 from hotbed.interrupts import INTERRUPTED
-from hotbed.scenarios import Choice, Loaded, choices
+from hotbed.oracles import warning
+from hotbed.scenarios import ANSWERS, Choice, Loaded, choices
 from traces.grids.contest import Contest
 from traces.grids.grid import Cell, GridRuns, GridStudy, Point, point_of
 from traces.grids.grid_findings import caveats, everywhere
@@ -80,7 +81,7 @@ def prepared(
         cells=cells,
         seeds=list(seeds),
         groups=groups,
-        notes=_notes(cells),
+        notes=[*_notes(cells), *warning((one.name, one.policy) for one in chosen)],
     )
     out.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(study), indent=1)
@@ -91,8 +92,11 @@ def prepared(
 def _groups(
     scenarios: Scenarios, chosen: Sequence[Choice], others: Mapping[str, str]
 ) -> dict[str, str]:
-    """The recipe of each policy. Raises ScenarioError where `others`, if any, are not the same."""
-    groups = {one.name: str(one.policy.get("recipe", GROUP_OF_NONE)) for one in chosen}
+    """The recipe of each policy, or the question that a single answer is of.
+
+    Raises ScenarioError where `others`, if any, are not the same.
+    """
+    groups = {one.name: _group(one) for one in chosen}
     if others and others.keys() != groups.keys():
         differ = ", ".join(sorted(others.keys() ^ groups.keys()))
         raise ScenarioError(
@@ -100,6 +104,12 @@ def _groups(
             "them variants, or name those of all cells with --policies"
         )
     return groups
+
+
+def _group(one: Choice) -> str:
+    if one.name in ANSWERS:
+        return one.name.partition(".")[0]
+    return str(one.policy.get("recipe", GROUP_OF_NONE))
 
 
 def _cell(

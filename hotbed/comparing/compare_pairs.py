@@ -18,6 +18,7 @@ from hotbed.comparing.study import resolved, study_of
 from hotbed.comparing.sweep import Job, jobs_of, runs_of
 from hotbed.consoles import console
 from hotbed.interrupts import INTERRUPTED
+from hotbed.oracles import warning
 from hotbed.scenarios import Loaded, choices
 from traces.comparison import MEASURES, Run, compare_runs
 from traces.findings import caveats, headline
@@ -43,7 +44,7 @@ class Pairs:
         if as_json:
             _print_json(self.study, runs, report, complete)
         else:
-            _print_table(runs, report, out)
+            _print_table(self.study, runs, report, out)
         if not complete:
             raise typer.Exit(INTERRUPTED)
 
@@ -76,14 +77,16 @@ def _pairable(runs: Sequence[Run], todo: Sequence[Job]) -> bool:
     return bool(set.intersection(*by_policy.values()))
 
 
-def _print_table(runs: Sequence[Run], report: Path, out: Path) -> None:
+def _print_table(study: Study, runs: Sequence[Run], report: Path, out: Path) -> None:
     screen = console()
     rows = compare_runs(runs)
     table = comparison_table(rows)
     table.columns[0].no_wrap = True
     screen.print(table)
     sentences = [headline(row) for row in rows if row.measure in MEASURES]
-    for sentence in filter(None, (*sentences, *caveats(runs))):
+    for sentence in filter(
+        None, (*sentences, *caveats(runs), *warning(study.parameters["policies"].items()))
+    ):
         screen.print(f"- {sentence}", soft_wrap=True, highlight=False)
     for path in (report, *sorted((out / "plots").glob("*.png"))):
         screen.print(str(path), soft_wrap=True, highlight=False)

@@ -6,6 +6,7 @@ It knows the shape of that record, not how anything was run.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hotbed.oracles import warning
 from hotbed.scenarios import Choice, Loaded
 from hotbed.workloads import input_files
 from traces.report import Study
@@ -37,5 +38,8 @@ def study_of(values: Mapping[str, Any], meta: TraceMeta, command: str) -> Study:
         command=command,
         parameters=values,
         synthetic_fields=meta.synthetic_fields,
-        notes=[f"{name}: {text}" for name, text in meta.notes.items()],
+        notes=[
+            *(f"{name}: {text}" for name, text in meta.notes.items()),
+            *warning(values["policies"].items()),
+        ],
     )
