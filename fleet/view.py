@@ -75,6 +75,10 @@ class View:
     def adapter(self, adapter: AdapterId) -> AdapterSpec:
         return self._state.adapters[adapter]
 
+    def known_adapter(self, artifact: ArtifactId) -> AdapterSpec | None:
+        """The same, but None for one that was removed while copies of it are still about."""
+        return self._state.adapters.get(AdapterId(artifact))
+
     def ready(self, model: ModelId) -> LoadBuckets:
         """Ready instances: `.least()`, `len()`, iteration from the least loaded."""
         return self._serving[model].ready

@@ -72,9 +72,8 @@ class RankLinear:
         attach = view.ordered(fact.command)
         if not isinstance(attach, AttachAdapter):
             return
-        try:
-            adapter = view.adapter(fact.adapter)
-        except KeyError:  # removed from the store while it was on its way
+        adapter = view.known_adapter(fact.adapter)
+        if adapter is None:  # removed from the store while it was on its way
             return
         node = view.node(view.instance(fact.instance).node)
         source = attach.source

@@ -73,9 +73,9 @@ class LoraxCycle(OnTiers):
 def pending_adapters(entries: Sequence[Entry], view: View) -> Iterator[AdapterId]:
     """Adapters that requests wait for, of the model whose adapters these are."""
     for entry in entries:
-        try:
-            model = view.adapter(AdapterId(entry.artifact)).model
-        except KeyError:
+        adapter = view.known_adapter(entry.artifact)
+        if adapter is None:
             continue  # it was removed; so nobody waits for it
-        yield from (lane.adapter for lane in view.lanes(model) if lane.adapter is not None)
+        lanes = view.lanes(adapter.model)
+        yield from (lane.adapter for lane in lanes if lane.adapter is not None)
         return  # the slots of an instance hold adapters of one model

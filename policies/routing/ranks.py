@@ -63,11 +63,11 @@ def ranks(instance: Instance, view: View) -> tuple[int, int, int]:
     """Requests with an adapter there, the sum of their ranks, and the largest."""
     requests, total, largest = 0, 0, 0
     for entry in instance.adapters.entries.values():
-        if entry.pins:
-            rank = view.adapter(entry.artifact).rank  # type: ignore[arg-type]
+        adapter = view.known_adapter(entry.artifact)
+        if entry.pins and adapter is not None:
             requests += entry.pins
-            total += entry.pins * rank
-            largest = max(largest, rank)
+            total += entry.pins * adapter.rank
+            largest = max(largest, adapter.rank)
     return requests, total, largest
 
 
@@ -96,5 +96,12 @@ class RankTable:
 
 def distance(instance: Instance, rank: int, view: View) -> float:
     """How far the rank is from those attached, or on their way, on the mean."""
-    there = [view.adapter(a).rank for a in instance.adapters.entries]  # type: ignore[arg-type]
-    return abs(rank - sum(there) / len(there)) if there else 0.0
+    there = mean_rank(instance, view)
+    return 0.0 if there is None else abs(rank - there)
+
+
+def mean_rank(instance: Instance, view: View) -> float | None:
+    """Of the adapters attached there or on their way; None where there is none."""
+    known = (view.known_adapter(artifact) for artifact in instance.adapters.entries)
+    there = [adapter.rank for adapter in known if adapter is not None]
+    return sum(there) / len(there) if there else None

@@ -35,11 +35,7 @@ def attach(
 
 def exists(adapter: AdapterId, view: View) -> bool:
     """Whether the adapter is still one of the fleet's."""
-    try:
-        view.adapter(adapter)
-    except KeyError:
-        return False
-    return True
+    return view.known_adapter(adapter) is not None
 
 
 def bring(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from fleet.commands import Command, Drop, Fetch
-from fleet.domain import AdapterId, AdapterSpec, ArtifactId, ModelId, NodeId, Place, Tier
+from fleet.domain import ArtifactId, ModelId, NodeId, Place, Tier
 from fleet.events import RequestArrived
 from fleet.plans import UNNUMBERED, Plan, Step, Steps
 from fleet.view import View
@@ -81,7 +81,7 @@ def worth_having(rates: ArtifactRates, view: View) -> list[Item]:
             delay_s = estimates.load_s(model, example, away) - from_dram_s
             density = rate * delay_s / model.weight_bytes
             items[artifact] = Item(artifact, model.weight_bytes, density, None)
-        elif (adapter := known_adapter(artifact, view)) is not None:
+        elif (adapter := view.known_adapter(artifact)) is not None:
             from_dram_s = estimates.attach_s(adapter, example, Tier.DRAM)
             delay_s = estimates.attach_s(adapter, example, away) - from_dram_s
             density = rate * delay_s / adapter.weight_bytes
@@ -99,14 +99,6 @@ def below_dram(artifact: ArtifactId, view: View) -> Tier:
     """Where a load would come from if no copy lay in DRAM."""
     on_ssd = (view.pool(n, Tier.SSD).has(artifact) for n in view.cached(artifact))
     return Tier.SSD if any(on_ssd) else Tier.REMOTE
-
-
-def known_adapter(artifact: ArtifactId, view: View) -> AdapterSpec | None:
-    """None for what was removed."""
-    try:
-        return view.adapter(AdapterId(artifact))
-    except KeyError:
-        return None
 
 
 def placed(items: Sequence[Item], view: View) -> list[dict[ArtifactId, None]]:

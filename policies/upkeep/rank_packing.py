@@ -11,6 +11,7 @@ from fleet.events import RequestArrived
 from fleet.holders import Instance
 from fleet.plans import Plan
 from fleet.view import View
+from policies.routing.ranks import mean_rank
 from policies.upkeep.attachments import attach, exists
 from policies.upkeep.rates import ArtifactRates
 
@@ -71,7 +72,7 @@ class RankPacking:
     def _of(
         self, spec: ModelSpec, own: list[AdapterId], demand: dict[AdapterId, float], view: View
     ) -> Iterator[Plan]:
-        instances = sorted(view.ready(spec.id), key=lambda i: (mean_rank(i, view), i.id))
+        instances = sorted(view.ready(spec.id), key=lambda i: (mean_rank(i, view) or 0.0, i.id))
         parts = cut(own, demand, len(instances), spec.max_adapters)
         if not self._pays(parts, instances, demand, view):
             return
@@ -137,11 +138,6 @@ def busiest(instances: list[Instance], demand: dict[AdapterId, float]) -> float:
             loads[holder.id] += asked / len(holders)
         nowhere += 0.0 if holders else asked
     return max(loads.values()) + nowhere
-
-
-def mean_rank(instance: Instance, view: View) -> float:
-    there = [AdapterId(a) for a in instance.adapters.entries]
-    return sum(view.adapter(a).rank for a in there) / len(there) if there else 0.0
 
 
 def strangers(instance: Instance, part: Sequence[AdapterId]) -> list[AdapterId]:

@@ -12,7 +12,6 @@ from fleet.events import RequestArrived
 from fleet.holders import Instance
 from fleet.plans import UNNUMBERED, Plan, Step, Steps
 from fleet.view import View
-from policies.upkeep.preloading import known_adapter
 
 #: A tenant's last request: when, and for what.
 Last = tuple[float, ModelId, AdapterId | None]
@@ -59,7 +58,7 @@ class TenantSticky:
 
 def brought(adapter: AdapterId, model: ModelId, view: View) -> AttachAdapter | Fetch | None:
     """What brings the adapter nearer to its base; None if it is there, or nothing can."""
-    if known_adapter(adapter, view) is None:
+    if view.known_adapter(adapter) is None:
         return None
     ready = list(view.ready(model))
     if any(adapter in i.adapters for i in ready):

@@ -104,11 +104,14 @@ def test_landlord_by_hand_the_first_to_be_broke_leaves() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(references, st.lists(st.integers(1, 4), min_size=8, max_size=8))
+@given(references, st.lists(st.sampled_from([1, 2, 4]), min_size=8, max_size=8))
 def test_landlord_follows_the_published_rule_on_any_reference_string(
     string: list[int], sizes: list[int]
 ) -> None:
-    """Young's loop as written: everyone pays for its size until somebody has nothing left."""
+    """Young's loop as written: everyone pays for its size until somebody has nothing left.
+
+    Sizes are powers of two, so that credit a unit is exact and ties are ties in both.
+    """
     capacity = 8
     credit: dict[int, float] = {}
     used_at: dict[int, int] = {}
