@@ -93,7 +93,7 @@ def choices(loaded: Loaded, names: str | None) -> list[Choice]:
     """Those of a list "a,b,c"; the scenario's own policy and its variants where none is given.
 
     "all" in the list stands for every variant and every recipe of the catalogue, "every" for each
-    single answer of it in the scenario's own policy.
+    single answer of it that the scenario's own policy does not give already, in its place.
     """
     if names is None:
         own = choice(loaded, None)
@@ -102,9 +102,17 @@ def choices(loaded: Loaded, names: str | None) -> list[Choice]:
     listed = [name.strip() for name in names.split(",") if name.strip()]
     if not listed:
         raise ScenarioError(f"--policies {names!r}: expected names such as serverlessllm,static")
-    several = {ALL: (*loaded.scenario.variants, *library.RECIPES), EVERY: ANSWERS}
+    several = {ALL: (*loaded.scenario.variants, *library.RECIPES)}
+    if EVERY in listed:
+        several[EVERY] = _other_answers(loaded)
     named = (each for name in listed for each in several.get(name, (name,)))
     return [choice(loaded, name) for name in dict.fromkeys(named)]
+
+
+def _other_answers(loaded: Loaded) -> tuple[str, ...]:
+    """Those that the scenario's own policy does not give already."""
+    own = choice(loaded, None).resolved
+    return tuple(name for name in ANSWERS if choice(loaded, name).resolved != own)
 
 
 def _called(policy: Mapping[str, Any]) -> str:

@@ -41,5 +41,6 @@ def test_an_example_comes_out_as_expected(name: str) -> None:
 def test_an_example_gives_its_policies_names(name: str) -> None:
     loaded = load(EXAMPLES / f"{name}.yaml")
     chosen = choices(loaded, ",".join(loaded.scenario.grid.policies or ()) or None)
-    assert len(chosen) >= 4
-    assert len({str(one.resolved) + str(one.residency) for one in chosen}) == len(chosen)
+    systems = [one for one in chosen if "." not in one.name]  # others are single answers
+    assert len(systems) >= 4
+    assert len({str(one.resolved) + str(one.residency) for one in systems}) == len(systems)
