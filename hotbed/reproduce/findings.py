@@ -42,6 +42,11 @@ class Row(msgspec.Struct, frozen=True):
     saturated: int  # seeds in which the queue never settled
     seeds: int
 
+    @property
+    def settled(self) -> bool:
+        """Whether the latencies mean more than how long the run was."""
+        return 2 * self.saturated <= self.seeds
+
 
 def rows(outcomes: Outcomes) -> list[Row]:
     return [
@@ -103,6 +108,8 @@ def _verdict(claim: Claim, ours: Interval | None, row: Row) -> str:
         return "nothing was measured"
     unsettled = f" (the queue never settled in {row.saturated} of {row.seeds} seeds)"
     settled = unsettled if row.saturated else ""
+    if not row.settled and claim.measure != "served":
+        return f"no latency to compare: the queue never settled in {row.saturated} of {row.seeds}"
     if ours.low is not None and ours.high is not None and ours.low <= claim.value <= ours.high:
         return f"theirs is within our interval{settled}"
     times = ours.estimate / claim.value

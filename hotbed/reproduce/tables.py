@@ -30,7 +30,8 @@ def published_table(found: Sequence[Beside]) -> Table:
         rate = f", {claim.rps:g} req/s" if claim.rps is not None else ", rate not known"
         where = f"{claim.what}, {claim.size}, {claim.data}{rate}"
         theirs = f"{number(claim.value)} {claim.unit} {claim.tag}"
-        table.add_row(where, claim.policy, theirs, shown(one.ours), one.verdict)
+        ours = "-" if one.verdict.startswith("no latency") else shown(one.ours)
+        table.add_row(where, claim.policy, theirs, ours, one.verdict)
     return table
 
 
@@ -42,10 +43,12 @@ def scheduler_table(found: Sequence[Row]) -> Table:
     table.add_column("served", justify="right")
     for row in found:
         mark = f" ({row.saturated}/{row.seeds} unsettled)" if row.saturated else ""
+        latencies = (shown(row.mean_s), shown(row.p99_s) + mark, shown(row.p99_ratio))
+        if not row.settled:
+            latencies = ("never settled", f"in {row.saturated} of {row.seeds}", "-")
         experiment = (row.size, row.data, f"{row.rps:g}", row.arrivals)
         served = "-" if row.served is None else f"{100 * row.served.estimate:.1f} %"
-        numbers = (shown(row.mean_s), shown(row.p99_s) + mark, shown(row.p99_ratio), served)
-        table.add_row(*experiment, row.policy, *numbers)
+        table.add_row(*experiment, row.policy, *latencies, served)
     return table
 
 

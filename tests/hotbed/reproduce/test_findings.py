@@ -1,5 +1,10 @@
 """Published numbers beside ours: which of our rows is compared, and what is said of it."""
 
+from io import StringIO
+
+import msgspec
+from rich.console import Console
+
 from hotbed.reproduce.estimator import Errors, pooled
 from hotbed.reproduce.experiment import ARRIVALS, Outcome, Where
 from hotbed.reproduce.findings import (
@@ -11,6 +16,7 @@ from hotbed.reproduce.findings import (
     rows,
 )
 from hotbed.reproduce.published import CLAIMS, ESTIMATOR
+from hotbed.reproduce.tables import published_table, scheduler_table
 
 HEADLINE = Where("opt-6.7b", "gsm8k", 1.4)
 
@@ -46,6 +52,24 @@ def test_a_difference_is_said_with_its_likely_reason() -> None:
     assert less.claim.lower in less.verdict
     (unrun,) = [b for b in found if b.claim.policy == "serverless"]
     assert unrun.verdict == "this experiment was not run"
+
+
+def test_what_never_settled_has_words_and_no_latency() -> None:
+    stuck = {
+        where: {
+            policy: {s: msgspec.structs.replace(o, saturated=True) for s, o in own.items()}
+            for policy, own in by_policy.items()
+        }
+        for where, by_policy in outcomes(1.27).items()
+    }
+    (claim,) = [b for b in beside(rows(stuck)) if b.claim.policy == "shepherd_star"]
+    assert claim.verdict == "no latency to compare: the queue never settled in 10 of 10"
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(published_table([claim]))
+    console.print(scheduler_table(rows(stuck)))
+    said = console.export_text()
+    assert "never settled" in said
+    assert "1.27 [" not in said
 
 
 def test_another_arrival_process_is_not_compared_with_the_paper() -> None:
