@@ -2,6 +2,7 @@
 
 import math
 from enum import Enum, auto
+from itertools import islice
 
 from fleet.cards import Claim
 from fleet.commands import Command
@@ -150,8 +151,12 @@ class Instance(Holder):
         return self.adapters.has(adapter)
 
     def can_take(self, adapter: AdapterId) -> bool:
-        """Whether the adapter is attached, on its way, or could be given a slot."""
+        """Whether the adapter is attached, on its way, or could be given a slot at once.
+
+        While others are on their way out of slots that are promised, more than one must make room.
+        """
         entry = self.adapters.entries.get(adapter)
         if entry is not None:
             return entry.stay is not Stay.GOING
-        return self.adapters.free > 0 or next(self.adapters.evictable(), None) is not None
+        needed = 1 - self.adapters.free
+        return needed <= 0 or len(list(islice(self.adapters.evictable(), needed))) == needed

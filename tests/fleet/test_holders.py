@@ -6,8 +6,8 @@ from fleet.ledger import Cause
 from fleet.pools import Stay
 from tests.machines.fleets import MODELS
 
-PART = 2  # it has one adapter slot
-OURS, OTHER = AdapterId(ArtifactId(10)), AdapterId(ArtifactId(11))
+PART, LORA = 2, 5  # with one adapter slot, and with two
+OURS, OTHER, COMING, ANOTHER = (AdapterId(ArtifactId(n)) for n in range(10, 14))
 
 
 def instance() -> Instance:
@@ -34,3 +34,15 @@ def test_an_adapter_on_its_way_out_cannot_be_had_until_it_is_gone() -> None:
     assert ours.can_take(OTHER), "the one that is there could leave"
     ours.adapters.going_out(entry)
     assert not ours.can_take(OURS)
+
+
+def test_what_could_leave_is_no_room_while_a_slot_is_promised_to_another() -> None:
+    """Two slots: one is given up for an adapter on its way, so the other must go as well."""
+    two = Instance(InstanceId(0), MODELS[LORA], instance().shards, Cause.LOADING, 0.0)
+    leaving, staying = (two.adapters.add(a, 1, 0.0) for a in (OURS, OTHER))
+    leaving.stay = staying.stay = Stay.HERE
+    two.adapters.going_out(leaving)
+    two.adapters.add(COMING, 1, 0.0)
+    assert not two.can_take(ANOTHER)
+    two.adapters.remove(leaving)
+    assert two.can_take(ANOTHER)
