@@ -7,7 +7,7 @@ files; where runs are made is a `Runner`'s, what they say together is `traces.co
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,13 +119,8 @@ def jobs_of_cell(
     values: Mapping[str, Any],
 ) -> list[Job]:
     """Those of one cell of a grid, seed by seed, without journals. `folder` is all runs'."""
-    fixed = _fixed(values)
-    where = folder / cell.folder
-    return [
-        Job(cell.loaded, choice, seed, where, False, _fingerprint(fixed, choice, seed), cell.name)
-        for seed in seeds
-        for choice in choices
-    ]
+    jobs = jobs_of(cell.loaded, choices, seeds, folder / cell.folder, values)
+    return [replace(job, with_journal=False, cell=cell.name) for job in jobs]
 
 
 def _fixed(values: Mapping[str, Any]) -> bytes:

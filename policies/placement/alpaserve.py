@@ -2,22 +2,21 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from msgspec import Meta
 
 from fleet.domain import ModelId, NodeId
 from fleet.needs import Need
 from fleet.policy import FULL, Placed, Room
 from fleet.view import View
 from policies.placement.earliest import EarliestReady
-from policies.placement.replica_plan import Plan, Variant, plan
+from policies.placement.replica_plan import Planned
 from policies.placement.starts import load_s
 
 
 @dataclass(frozen=True)
-class AlpaServePlacement:
+class AlpaServePlacement(Planned):
     """On a node whose planned replicas of the model are not all there; the soonest of those.
 
     The plan is that of `AlpaServeReplicas` with the same parameters. It is made at the first
@@ -25,19 +24,11 @@ class AlpaServePlacement:
     the planned nodes has room, and for what is not in the plan, the earliest start counts.
     """
 
-    source: ClassVar[str] = (
-        "AlpaServe, OSDI'23, section 4.2; alpa_serve/placement_policy/selective_replication.py"
-    )
     departs: ClassVar[str] = (
         "Moves nothing that runs when a plan changes; a replica out of place stays until it is "
         "surplus. Of several nodes the plan prefers those with a copy."
     )
 
-    every_s: Annotated[float, Meta(gt=0)] = 60.0
-    variant: Variant = "greedy"
-    ttft_slo_s: Annotated[float, Meta(ge=0)] = 10.0
-    least_gain: Annotated[float, Meta(ge=0, le=1)] = 1e-3
-    _plan: Plan = field(default_factory=dict, init=False, repr=False, compare=False)
     _made_at: list[float] = field(
         default_factory=lambda: [-math.inf], init=False, repr=False, compare=False
     )
@@ -59,8 +50,7 @@ class AlpaServePlacement:
     def _refresh(self, view: View) -> None:
         if view.now - self._made_at[0] >= self.every_s:
             self._made_at[0] = view.now
-            self._plan.clear()
-            self._plan.update(plan(view, self.variant, self.ttft_slo_s, self.least_gain))
+            self.replan(view)
 
     def _missing(self, model: ModelId, view: View) -> list[NodeId]:
         """Nodes with fewer instances of the model than the plan has there."""

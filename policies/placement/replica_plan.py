@@ -7,11 +7,12 @@ carried out; it grows with cards, so it belongs on a timer.
 import heapq
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from fleet.domain import ModelId, ModelSpec, NodeId, Part, Share
 from fleet.view import View
@@ -97,6 +98,25 @@ def plan(view: View, variant: Variant, ttft_slo_s: float, least_gain: float) -> 
     if variant == "greedy":
         return greedy(wanted, least_gain, take)
     return fairest(wanted, [cards.places(d.model.need) for d in wanted], cards, take)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a rule that follows such a plan keeps: its parameters, and the plan last made."""
+
+    source: ClassVar[str] = (
+        "AlpaServe, OSDI'23, section 4.2; alpa_serve/placement_policy/selective_replication.py"
+    )
+
+    every_s: Annotated[float, Meta(gt=0)] = 60.0
+    variant: Variant = "greedy"
+    ttft_slo_s: Annotated[float, Meta(ge=0)] = 10.0
+    least_gain: Annotated[float, Meta(ge=0, le=1)] = 1e-3
+    _plan: Plan = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def replan(self, view: View) -> None:
+        self._plan.clear()
+        self._plan.update(plan(view, self.variant, self.ttft_slo_s, self.least_gain))
 
 
 def demands(view: View, ttft_slo_s: float, least_rate: float = 1e-3) -> list[Demand]:

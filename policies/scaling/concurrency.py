@@ -7,13 +7,13 @@ from msgspec import Meta
 
 from fleet.domain import ModelId
 from fleet.view import View
-from policies.scaling.samples import Samples, active, at_least_for_queue, ceil, replicas
+from policies.scaling.samples import Sampling, ceil, replicas
 
 Positive = Annotated[float, Meta(gt=0)]
 
 
 @dataclass(frozen=True)
-class TargetConcurrency:
+class TargetConcurrency(Sampling):
     """ceil(mean active requests over `window_s` / target), down only after `down_delay_s` below.
 
     Active requests run or wait; sampled every `every_s`. A model that has replicas loses some only
@@ -27,23 +27,10 @@ class TargetConcurrency:
     every_s: Positive = 10.0
     window_s: Positive = 600.0
     down_delay_s: Annotated[float, Meta(ge=0)] = 30.0
-    _seen: dict[ModelId, Samples] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
     _below: dict[ModelId, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _targets: dict[ModelId, int] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def tick(self, view: View) -> None:
-        for spec in view.models():
-            now = active(spec.id, view)
-            seen = self._seen.get(spec.id)
-            if seen is None:
-                if not now and not replicas(spec.id, view):
-                    continue
-                seen = self._seen[spec.id] = Samples(self.window_s)
-            seen.add(view.now, now)
+        for spec, seen in self.sampled(self.window_s, view):
             wanted = ceil(seen.mean(self.window_s) / (self.target or spec.max_sequences))
             self._targets[spec.id] = self._damped(spec.id, wanted)
 
@@ -55,12 +42,9 @@ class TargetConcurrency:
         self._below[model] = self._below.get(model, 0) + 1
         return wanted if self._below[model] >= ceil(self.down_delay_s / self.every_s) else before
 
-    def wanted(self, model: ModelId, view: View) -> int:
-        return at_least_for_queue(self._targets.get(model, 0), model, view)
-
 
 @dataclass(frozen=True)
-class RayServeAutoscaler:
+class RayServeAutoscaler(Sampling):
     """ceil(r * (1 + (ongoing / (target * r) - 1) * factor)), each way after a delay of its own.
 
     `ongoing` is the mean over `look_back_s` of requests that run or wait, r the replicas there
@@ -79,24 +63,14 @@ class RayServeAutoscaler:
     down_delay_s: Annotated[float, Meta(ge=0)] = 600.0
     up_factor: Positive = 1.0
     down_factor: Positive = 1.0
-    _seen: dict[ModelId, Samples] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
     #: Since when more (+1) or fewer (-1) have been wanted without a break.
     _since: dict[ModelId, tuple[int, float]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _targets: dict[ModelId, int] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def tick(self, view: View) -> None:
-        for spec in view.models():
-            now, have = active(spec.id, view), replicas(spec.id, view)
-            if spec.id not in self._seen and not now and not have:
-                continue
-            seen = self._seen.setdefault(spec.id, Samples(self.look_back_s))
-            seen.add(view.now, now)
+        for spec, seen in self.sampled(self.look_back_s, view):
+            have = replicas(spec.id, view)
             wanted = self._wanted(seen.mean(self.look_back_s), have)
             self._targets[spec.id] = self._delayed(spec.id, wanted, have, view.now)
 
@@ -114,6 +88,3 @@ class RayServeAutoscaler:
             self._since[model] = way, since
         delay_s = self.up_delay_s if way > 0 else self.down_delay_s
         return wanted if way and now - since >= delay_s else have
-
-    def wanted(self, model: ModelId, view: View) -> int:
-        return at_least_for_queue(self._targets.get(model, 0), model, view)

@@ -2,14 +2,14 @@
 
 import heapq
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from fleet.domain import ModelId, ModelSpec
+from fleet.domain import ModelSpec
 from fleet.view import View
-from policies.scaling.samples import active, at_least_for_queue, replicas
+from policies.scaling.samples import Targeted, active, replicas
 
 Positive = Annotated[float, Meta(gt=0)]
 
@@ -62,7 +62,7 @@ def quantile(values: list[float], q: float) -> float:
 
 
 @dataclass(frozen=True)
-class QueueLookahead:
+class QueueLookahead(Targeted):
     """The fewest replicas with which a simulated queue's `quantile` wait is at most `wait_s`.
 
     Every `every_s` each model's queue is played forward `rounds` times until a replica ordered now
@@ -83,9 +83,6 @@ class QueueLookahead:
     most_requests: Annotated[int, Meta(ge=1)] = 200
     rounds: Annotated[int, Meta(ge=1)] = 4
     rare: Annotated[float, Meta(ge=0)] = 0.01
-    _targets: dict[ModelId, int] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def tick(self, view: View) -> None:
         for spec in view.models():
@@ -129,6 +126,3 @@ class QueueLookahead:
         rng = random.Random(seed)
         rounds = (waits_s(queue, have, more, self.most_requests, rng) for _ in range(self.rounds))
         return quantile([wait for waits in rounds for wait in waits], self.quantile)
-
-    def wanted(self, model: ModelId, view: View) -> int:
-        return at_least_for_queue(self._targets.get(model, 0), model, view)

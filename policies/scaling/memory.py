@@ -1,13 +1,13 @@
 """Replicas by how full their KV caches are: Llumnix's freeness and BlitzScale's bounds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from fleet.domain import ModelId, ModelSpec
 from fleet.view import View
-from policies.scaling.samples import at_least_for_queue, ceil, replicas
+from policies.scaling.samples import Targeted, ceil, replicas
 
 Positive = Annotated[float, Meta(gt=0)]
 #: Tokens of a KV block, in vLLM and in both papers' systems.
@@ -22,7 +22,7 @@ def mean_prompt(model: ModelId, view: View) -> float:
 
 
 @dataclass(frozen=True)
-class FreenessScaling:
+class FreenessScaling(Targeted):
     """One more below `least` mean freeness of a model's instances, one fewer above `most`.
 
     Freeness of an instance: (free KV blocks - blocks of its share of the queue) / requests, here
@@ -41,9 +41,6 @@ class FreenessScaling:
     every_s: Positive = 10.0
     fewest: Annotated[int, Meta(ge=0)] = 1
     idle: Positive = 1000.0
-    _targets: dict[ModelId, int] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def tick(self, view: View) -> None:
         for spec in view.models():
@@ -68,12 +65,9 @@ class FreenessScaling:
             found.append(min(free, self.idle) if instance.load else self.idle)
         return found
 
-    def wanted(self, model: ModelId, view: View) -> int:
-        return at_least_for_queue(self._targets.get(model, 0), model, view)
-
 
 @dataclass(frozen=True)
-class BlitzBounds:
+class BlitzBounds(Targeted):
     """Keep the share of KV in use between two bounds; jump up to the middle, step down by one.
 
     lo = ceil(tokens / (upper * capacity of one)), hi = ceil(tokens / (lower * capacity of one)),
@@ -91,9 +85,6 @@ class BlitzBounds:
     lower: Annotated[float, Meta(gt=0, le=1)] = 0.3
     upper: Annotated[float, Meta(gt=0, le=1)] = 0.8
     every_s: Positive = 1.0
-    _targets: dict[ModelId, int] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def tick(self, view: View) -> None:
         for spec in view.models():
@@ -115,6 +106,3 @@ class BlitzBounds:
         if have < lo:
             return (lo + hi + 1) // 2
         return have - 1 if have > hi or (have == 1 and not tokens) else have
-
-    def wanted(self, model: ModelId, view: View) -> int:
-        return at_least_for_queue(self._targets.get(model, 0), model, view)

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from fleet.domain import ModelId
 from fleet.view import View
-from policies.scaling.samples import Samples, active, at_least_for_queue, ceil, replicas
+from policies.scaling.samples import Samples, Sampling, Targeted, active, ceil, replicas
 
 Positive = Annotated[float, Meta(gt=0)]
 
@@ -22,7 +22,7 @@ class Panic:
 
 
 @dataclass(frozen=True)
-class KnativePodAutoscaler:
+class KnativePodAutoscaler(Sampling):
     """Two windows of concurrency: the stable one steers, the short one takes over in a panic.
 
     d = ceil(mean / (target * utilisation)) for each window, held within [floor(r / max_down),
@@ -45,23 +45,13 @@ class KnativePodAutoscaler:
     max_up: Annotated[float, Meta(gt=1)] = 1000.0
     max_down: Annotated[float, Meta(gt=1)] = 2.0
     variant: Literal["paper", "code"] = "paper"
-    _seen: dict[ModelId, Samples] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
     _panics: dict[ModelId, Panic] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-    _targets: dict[ModelId, int] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def tick(self, view: View) -> None:
-        for spec in view.models():
-            now, have = active(spec.id, view), replicas(spec.id, view)
-            if spec.id not in self._seen and not now and not have:
-                continue
-            seen = self._seen.setdefault(spec.id, Samples(self.stable_s))
-            seen.add(view.now, now)
+        for spec, seen in self.sampled(self.stable_s, view):
+            have = replicas(spec.id, view)
             each = (self.target or spec.max_sequences) * self.utilisation
             self._targets[spec.id] = self._decide(spec.id, seen, each, have, view.now)
 
@@ -88,12 +78,9 @@ class KnativePodAutoscaler:
         up = 2.0 if self.variant == "code" and self.max_up >= 1000.0 else self.max_up
         return min(max(wanted, math.floor(have / self.max_down)), max(1, ceil(have * up)))
 
-    def wanted(self, model: ModelId, view: View) -> int:
-        return at_least_for_queue(self._targets.get(model, 0), model, view)
-
 
 @dataclass(frozen=True)
-class AibrixPodAutoscaler:
+class AibrixPodAutoscaler(Targeted):
     """Scale by the ratio of use to target, within a tolerance and a factor of `most_change` a step.
 
     u = active requests / replicas, t = target: if u / t > 1 + up_tolerance, min(ceil(r * u / t),
@@ -110,9 +97,6 @@ class AibrixPodAutoscaler:
     up_tolerance: Annotated[float, Meta(ge=0)] = 0.1
     down_tolerance: Annotated[float, Meta(ge=0, lt=1)] = 0.1
     most_change: Annotated[float, Meta(gt=1)] = 2.0
-    _targets: dict[ModelId, int] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def tick(self, view: View) -> None:
         for spec in view.models():
@@ -129,6 +113,3 @@ class AibrixPodAutoscaler:
         if use < 1.0 - self.down_tolerance:
             return max(ceil(have * use), math.floor(have / self.most_change))
         return have
-
-    def wanted(self, model: ModelId, view: View) -> int:
-        return at_least_for_queue(self._targets.get(model, 0), model, view)

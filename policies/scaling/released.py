@@ -7,11 +7,11 @@ from msgspec import Meta
 
 from fleet.domain import ModelId
 from fleet.view import View
-from policies.scaling.samples import active, ceil, replicas
+from policies.scaling.samples import Targeted, active, ceil, replicas
 
 
 @dataclass(frozen=True)
-class OneStepATick:
+class OneStepATick(Targeted):
     """Towards ceil(active / target) by one instance a tick; down once idle for `keep_alive_s`.
 
     Active requests run or wait. Every `every_s`: below the goal, one more; above it, idle time
@@ -26,9 +26,6 @@ class OneStepATick:
     keep_alive_s: Annotated[float, Meta(ge=0)] = 0.0
     every_s: Annotated[float, Meta(gt=0)] = 1.0
     _idle_s: dict[ModelId, float] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-    _targets: dict[ModelId, int] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 

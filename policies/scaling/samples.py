@@ -1,9 +1,11 @@
-"""What periodic scalings measure: how much a model is asked for, sampled at their ticks."""
+"""What periodic scalings measure at their ticks, and the targets that they keep between them."""
 
 import math
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from fleet.domain import ModelId
+from fleet.domain import ModelId, ModelSpec
 from fleet.view import View
 
 
@@ -53,3 +55,33 @@ class Samples:
     def quiet(self) -> bool:
         """Whether every sample that is kept is 0."""
         return not any(value for _, value in self._points)
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """A periodic scaling that sets a target for each model at its ticks and keeps it between."""
+
+    _targets: dict[ModelId, int] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def wanted(self, model: ModelId, view: View) -> int:
+        return at_least_for_queue(self._targets.get(model, 0), model, view)
+
+
+@dataclass(frozen=True)
+class Sampling(Targeted):
+    """One whose targets follow samples of active requests."""
+
+    _seen: dict[ModelId, Samples] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def sampled(self, longest_s: float, view: View) -> Iterator[tuple[ModelSpec, Samples]]:
+        """Take a sample of every model that was ever asked for; the samples of `longest_s`."""
+        for spec in view.models():
+            now = active(spec.id, view)
+            if spec.id in self._seen or now or replicas(spec.id, view):
+                seen = self._seen.setdefault(spec.id, Samples(longest_s))
+                seen.add(view.now, now)
+                yield spec, seen

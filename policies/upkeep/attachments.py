@@ -33,11 +33,6 @@ def attach(
     return Steps(tuple(steps), view.now + load_s)
 
 
-def exists(adapter: AdapterId, view: View) -> bool:
-    """Whether the adapter is still one of the fleet's."""
-    return view.known_adapter(adapter) is not None
-
-
 def bring(
     adapter: AdapterId | None, flights: list[Flight], way: tuple[Instance, Instance], view: View
 ) -> Plan | None:

@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from fleet.domain import AdapterId, ModelId, ModelSpec
+from fleet.domain import AdapterId, ModelSpec
 from fleet.events import RequestArrived
 from fleet.holders import Instance
 from fleet.plans import Plan
 from fleet.view import View
 from policies.routing.ranks import mean_rank
-from policies.upkeep.attachments import attach, exists
-from policies.upkeep.rates import ArtifactRates
+from policies.upkeep.attachments import attach
+from policies.upkeep.rates import AdapterRates
 
 
 @dataclass(frozen=True)
@@ -39,30 +39,21 @@ class RankPacking:
     every_s: Annotated[float, Meta(gt=0)] = 60.0
     window_s: Annotated[float, Meta(gt=0)] = 120.0
     work_per_rank: Annotated[float, Meta(ge=0)] = 0.01
-    _rates: ArtifactRates = field(init=False, repr=False, compare=False)
-    _bases: dict[AdapterId, ModelId] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _rates: AdapterRates = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_rates", ArtifactRates(self.window_s))
+        object.__setattr__(self, "_rates", AdapterRates(self.window_s))
 
     def observe(self, event: RequestArrived, view: View) -> None:
-        if event.request.adapter is not None:
-            self._rates.saw(event.request, event.at)
-            self._bases[event.request.adapter] = event.request.model
+        self._rates.saw(event.request, event.at)
 
     def tend(self, view: View) -> Iterator[Plan]:
-        rates = dict(self._rates.known(view.now))
-        for adapter in [a for a in self._bases if a not in rates or not exists(a, view)]:
-            del self._bases[adapter]
+        rates = self._rates.by_base(view)
         for spec in view.models():
-            own = sorted(
-                (a for a, base in self._bases.items() if base == spec.id),
-                key=lambda a: (view.adapter(a).rank, a),
-            )
+            asked = rates.get(spec.id, {})
+            own = sorted(asked, key=lambda a: (view.adapter(a).rank, a))
             if len(view.ready(spec.id)) > 1 and own:
-                demand = {a: rates[a] * self.work(view.adapter(a).rank) for a in own}
+                demand = {a: asked[a] * self.work(view.adapter(a).rank) for a in own}
                 yield from self._of(spec, own, demand, view)
 
     def work(self, rank: int) -> float:

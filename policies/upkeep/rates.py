@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from math import exp
 
-from fleet.domain import ArtifactId, Request
+from fleet.domain import AdapterId, ArtifactId, ModelId, Request
+from fleet.view import View
 
 
 class ArtifactRates:
@@ -37,3 +38,29 @@ class ArtifactRates:
     def _left(self, artifact: ArtifactId, now: float) -> float:
         count, at = self._counts.get(artifact, (0.0, now))
         return count * exp((at - now) / self.window_s)
+
+
+class AdapterRates:
+    """Requests per second of the adapters asked for lately, and whose adapters they are."""
+
+    __slots__ = ("_bases", "_rates")
+
+    def __init__(self, window_s: float) -> None:
+        self._rates = ArtifactRates(window_s)
+        self._bases: dict[AdapterId, ModelId] = {}
+
+    def saw(self, request: Request, now: float) -> None:
+        if request.adapter is not None:
+            self._rates.saw(request, now)
+            self._bases[request.adapter] = request.model
+
+    def by_base(self, view: View) -> dict[ModelId, dict[AdapterId, float]]:
+        """Of those that the fleet still has; the others are forgotten."""
+        rates = dict(self._rates.known(view.now))
+        found: dict[ModelId, dict[AdapterId, float]] = {}
+        for adapter, base in list(self._bases.items()):
+            if adapter in rates and view.known_adapter(adapter) is not None:
+                found.setdefault(base, {})[adapter] = rates[adapter]
+            else:
+                del self._bases[adapter]
+        return found

@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from fleet.domain import AdapterId, InstanceId, ModelId, ModelSpec
+from fleet.domain import AdapterId, InstanceId, ModelSpec
 from fleet.events import RequestArrived
 from fleet.holders import Instance
 from fleet.lanes import Lane
 from fleet.plans import Plan
 from fleet.view import View
-from policies.upkeep.attachments import attach, exists
-from policies.upkeep.rates import ArtifactRates
+from policies.upkeep.attachments import attach
+from policies.upkeep.rates import AdapterRates
 
 
 @dataclass(frozen=True)
@@ -80,27 +80,19 @@ class DloraPlacement:
     every_s: Annotated[float, Meta(gt=0)] = 10.0
     window_s: Annotated[float, Meta(gt=0)] = 60.0
     most: Annotated[int, Meta(ge=1)] = 4
-    _rates: ArtifactRates = field(init=False, repr=False, compare=False)
-    _bases: dict[AdapterId, ModelId] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _rates: AdapterRates = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_rates", ArtifactRates(self.window_s))
+        object.__setattr__(self, "_rates", AdapterRates(self.window_s))
 
     def observe(self, event: RequestArrived, view: View) -> None:
-        if event.request.adapter is not None:
-            self._rates.saw(event.request, event.at)
-            self._bases[event.request.adapter] = event.request.model
+        self._rates.saw(event.request, event.at)
 
     def tend(self, view: View) -> Iterator[Plan]:
-        rates = dict(self._rates.known(view.now))
-        for adapter in [a for a in self._bases if a not in rates or not exists(a, view)]:
-            del self._bases[adapter]
+        rates = self._rates.by_base(view)
         for spec in view.models():
             if spec.max_adapters and len(view.ready(spec.id)) > 1:
-                own = {a: rates[a] for a, b in self._bases.items() if b == spec.id}
-                yield from self._of(spec, own, view)
+                yield from self._of(spec, rates.get(spec.id, {}), view)
 
     def _of(self, spec: ModelSpec, rates: dict[AdapterId, float], view: View) -> Iterator[Plan]:
         total = sum(rates.values())
