@@ -7,7 +7,7 @@ from fleet.domain import Tier
 from fleet.events import RequestArrived
 from fleet.policy import Upkeep
 from policies.routing.ranks import RankTable
-from policies.upkeep.attachments import attach, exists
+from policies.upkeep.attachments import attach
 from policies.upkeep.replication import DloraPlacement, ReplicasOnDemand, free_bytes
 from tests.policies.adapters import lora, replicas, shared
 from tests.policies.bench import Bench, adapter, model, node
@@ -70,8 +70,8 @@ def test_nobody_who_could_not_serve_gets_a_replica() -> None:
 
 def test_an_adapter_that_is_gone_is_known_to_be() -> None:
     bench = busy()
-    assert exists(named(20)[0], bench.view)
-    assert not exists(named(99)[0], bench.view)
+    assert bench.view.known_adapter(named(20)[0]) is not None
+    assert bench.view.known_adapter(named(99)[0]) is None
 
 
 def placed(policy: DloraPlacement, asks: dict[int, int], slots: int = 2) -> Bench:
