@@ -1,1 +1,1 @@
-"""What runs on real machines: the checkpoint store, loaders behind one interface, and their benchmarks."""
+"""What runs on real machines: the checkpoint store, loaders of one interface, benchmarks."""

@@ -1,1 +1,1 @@
-"""The checkpoint store: bytes from remote, disk and host memory to a device, at the hardware's speed."""
+"""The checkpoint store: bytes from remote, disk and host memory to a device, at full speed."""

@@ -23,41 +23,41 @@ class FileError(StoreError):
         super().__init__(f"{path}{place}: {what}")
 
 
-class Corrupt(FileError):
+class CorruptError(FileError):
     """The bytes are there and are not what was written: a checksum, a header, a range."""
 
 
-class Truncated(FileError):
+class TruncatedError(FileError):
     """The file ends before its index says that it does."""
 
 
-class Changed(FileError):
+class ChangedError(FileError):
     """The file was replaced or written to while it was being read."""
 
 
-class ReadFailed(FileError):
+class ReadError(FileError):
     """The operating system could not read: EIO and its kin."""
 
 
-class WriteFailed(FileError):
+class WriteError(FileError):
     """The operating system could not write or sync; what was written so far is taken away."""
 
 
-class NoSpace(StoreError):
+class NoSpaceError(StoreError):
     """The disk has too few free bytes; nothing is left behind."""
 
 
-class Unsupported(StoreError):
+class UnsupportedError(StoreError):
     """A format, version or data type that this store does not know."""
 
 
-class PoolFull(StoreError):
+class PoolFullError(StoreError):
     """The host pool has too few free pages; eviction is for whoever commands it."""
 
 
-class PoolRefused(StoreError):
+class PoolRefusedError(StoreError):
     """An order that the pool's books forbid: evicting what is pinned, naming what is not there."""
 
 
-class Cancelled(StoreError):
+class CancelledError(StoreError):
     """The load was told to stop, and left nothing behind."""

@@ -1,1 +1,1 @@
-"""The checkpoint format: an index and aligned data files, and the formats that go in and out of it."""
+"""The checkpoint format: an index and aligned data files; what goes in and out of it."""

@@ -6,7 +6,7 @@ count the stored element: `float4_e2m1fn_x2` is one byte that holds two numbers.
 
 from typing import Final
 
-from runtime.store.errors import Unsupported
+from runtime.store.errors import UnsupportedError
 
 ITEM_BYTES: Final[dict[str, int]] = {
     "bool": 1,
@@ -34,9 +34,9 @@ ITEM_BYTES: Final[dict[str, int]] = {
 
 
 def item_bytes(dtype: str) -> int:
-    """Bytes of one stored element. Raises Unsupported for a name that no torch has."""
+    """Bytes of one stored element. Raises UnsupportedError for a name that no torch has."""
     try:
         return ITEM_BYTES[dtype]
     except KeyError:
         known = ", ".join(sorted(ITEM_BYTES))
-        raise Unsupported(f"dtype {dtype!r}: known are {known}") from None
+        raise UnsupportedError(f"dtype {dtype!r}: known are {known}") from None
