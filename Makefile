@@ -28,6 +28,12 @@ $(VENV)/bench: requirements-bench.lock $(VENV)/core
 	$(PIP) -r requirements-bench.lock
 	@touch $@
 
+# torch pulls what its build needs (a CPU build where pip finds one); nothing else does.
+$(VENV)/live: requirements-live.lock $(VENV)/core
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements-live.lock --constraint requirements.lock torch==2.13.0
+	$(PIP) -r requirements-live.lock
+	@touch $@
+
 $(VENV)/ray: requirements-ray.lock $(VENV)/core
 	$(PIP) -r requirements-ray.lock
 	@touch $@

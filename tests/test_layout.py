@@ -15,6 +15,7 @@ PACKAGES = {
     "policies": "the answers to its questions; a folder a question, a class an algorithm",
     "sim": "the simulated cluster",
     "traces": "workloads in, numbers and pictures out",
+    "runtime": "what runs on real machines: the checkpoint store, loaders, benchmarks",
     "hotbed": "the command line; files and processes live here only",
 }
 WIDTH = 28
