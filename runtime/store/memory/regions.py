@@ -8,7 +8,7 @@ so. Knows neither books nor checkpoints.
 import fcntl
 import os
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
@@ -26,7 +26,7 @@ from runtime.store.memory.mapped import (
 )
 from runtime.store.memory.pages import PAGE_BYTES, pages_for
 from runtime.store.memory.pinning import SLICE_BYTES, CudaRuntime, Pinned, cut_at
-from runtime.store.memory.population import default_threads, populate
+from runtime.store.memory.population import default_threads, populate, populate_write
 
 __all__ = ["PAGE_BYTES", "SEALS", "PageKind", "Region", "register_with_cuda"]
 
@@ -62,12 +62,14 @@ class Region:
         huge: bool = True,
         threads: int | None = None,
         without: Collection[PageKind] = (),
+        fault_in: Callable[[int, int], None] = populate_write,
     ) -> Self:
         """Memory of at least `size_bytes`, rounded up to whole pages of 2 MiB.
 
         Tries the best kind of page first and takes the next where the machine refuses: reserved
         huge pages, transparent huge pages, 4 KiB pages. `without` names kinds not to ask for, and
-        huge=False asks for 4 KiB pages. `threads` fault the memory in; by default one per core.
+        huge=False asks for 4 KiB pages. `threads` fault the memory in by
+        `fault_in(address, size_bytes)`; by default one per core.
         Raises StoreError where there is not enough memory, UnsupportedError where every kind is
         refused.
         """
@@ -80,7 +82,7 @@ class Region:
                 refusals.append(f"{kind}: not wanted")
                 continue
             try:
-                return cls._of_kind(kind, rounded, threads or default_threads())
+                return cls._of_kind(kind, rounded, threads or default_threads(), fault_in)
             except OSError as error:
                 refusals.append(f"{kind}: {error.strerror}")
         raise UnsupportedError(
@@ -89,7 +91,13 @@ class Region:
         )
 
     @classmethod
-    def _of_kind(cls, asked: PageKind, size_bytes: int, threads: int) -> Self:
+    def _of_kind(
+        cls,
+        asked: PageKind,
+        size_bytes: int,
+        threads: int,
+        fault_in: Callable[[int, int], None],
+    ) -> Self:
         """Ask for one kind and say what came. Raises OSError where it is refused."""
         hugetlb = asked is PageKind.HUGETLB
         if not hugetlb:
@@ -101,7 +109,7 @@ class Region:
             mapped = Mapped(size_bytes)
             mapped.place(0, size_bytes, descriptor=fd)
             _advise(mapped, asked)
-            populate(mapped.address, size_bytes, threads=threads)
+            populate(mapped.address, size_bytes, threads=threads, fault_in=fault_in)
             huge_bytes = size_bytes if hugetlb else huge_bytes_at(mapped.address, size_bytes)
             kind = kind_of(
                 shared=asked.shared, hugetlb=hugetlb, huge_bytes=huge_bytes, size_bytes=size_bytes
