@@ -128,8 +128,8 @@ class Pool:
             holding = self._resident(name, "evicted")
             if holding.in_use:
                 raise PoolRefusedError(
-                    f"{name!r} cannot be evicted: it has {holding.pins} pins and "
-                    f"{holding.mappings} mappings or views of them"
+                    f"{name!r} cannot be evicted: it is in use (pins: {holding.pins}, mappings "
+                    f"and what was made from them: {holding.mappings})"
                 )
             self._drop(holding)
         holding.stitched = None  # unmapped here, where nobody waits for it

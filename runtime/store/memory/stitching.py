@@ -32,5 +32,5 @@ def stitch(fd: int, runs: Sequence[Run], *, writable: bool = True) -> Mapped:
             offset += size
     except OSError as error:
         hint = "; raise vm.max_map_count" if error.errno == errno.ENOMEM else ""
-        raise StoreError(f"cannot map {len(runs)} runs of pages: {error.strerror}{hint}") from None
+        raise StoreError(f"cannot map pages (runs: {len(runs)}): {error.strerror}{hint}") from None
     return mapped

@@ -1,0 +1,212 @@
+"""The pool under any sequence of orders, against a plain model: exact books, bytes left alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from runtime.store.errors import PoolFullError, PoolRefusedError
+from runtime.store.memory.mappings import Mapping
+from runtime.store.memory.pages import PAGE_BYTES, pages_for
+from runtime.store.memory.pool import Held, Holding, Pool
+from runtime.store.memory.regions import Region
+
+PAGES = 7
+STRIDE = 4096  # one byte of every 4 KiB is marked and looked at
+NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
+SIZES = st.one_of(
+    st.sampled_from([0, 1, PAGE_BYTES - 1, PAGE_BYTES, PAGE_BYTES + 1]),
+    st.integers(0, (PAGES + 1) * PAGE_BYTES),
+)
+
+
+@dataclass
+class Look:
+    """One mapping of a name, and slices of its view that may outlive it."""
+
+    mapping: Mapping
+    slices: list[memoryview] = field(default_factory=list)
+
+
+@dataclass
+class Entry:
+    """What the model knows of one name."""
+
+    holding: Holding
+    size_bytes: int
+    mark: int
+    resident: bool = False
+    pins: int = 0
+    looks: list[Look] = field(default_factory=list)
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Every order may come at any time; the model says whether it must be refused."""
+
+    @initialize(shared=st.booleans())
+    def begin(self, shared: bool) -> None:
+        self.region = Region.create(PAGES * PAGE_BYTES, shared=shared)
+        self.pool = Pool(self.region)
+        self.model: dict[str, Entry] = {}
+        self.marks = 0
+
+    @rule(name=NAMES, size_bytes=SIZES)
+    def reserve(self, name: str, size_bytes: int) -> None:
+        free = PAGES - sum(pages_for(entry.size_bytes) for entry in self.model.values())
+        wanted = pages_for(size_bytes)
+        try:
+            holding = self.pool.reserve(name, size_bytes)
+        except PoolRefusedError:
+            assert name in self.model
+            return
+        except PoolFullError:
+            assert name not in self.model
+            assert wanted > (free if self.region.kind.shared else self.longest_free_run())
+            return
+        assert name not in self.model
+        assert wanted <= free
+        assert self.region.kind.shared or holding.contiguous
+        assert len(set(holding.pages)) == wanted
+        self.marks += 1
+        entry = Entry(holding, size_bytes, self.marks % 251 + 1)
+        for buffer in holding.buffers(0, holding.capacity_bytes):
+            np.frombuffer(buffer, np.uint8)[::STRIDE] = entry.mark
+        self.model[name] = entry
+
+    @rule(name=NAMES, pinned=st.booleans())
+    def commit(self, name: str, pinned: bool) -> None:
+        entry = self.model.get(name)
+        if entry is None:
+            return
+        if refused(lambda: self.pool.commit(entry.holding, pinned=pinned)):
+            assert entry.resident
+        else:
+            assert not entry.resident
+            entry.resident, entry.pins = True, int(pinned)
+
+    @rule(name=NAMES)
+    def abandon(self, name: str) -> None:
+        entry = self.model.get(name)
+        if entry is None:
+            return
+        if refused(lambda: self.pool.abandon(entry.holding)):
+            assert entry.resident
+        else:
+            assert not entry.resident
+            del self.model[name]
+
+    @rule(name=NAMES)
+    def pin(self, name: str) -> None:
+        if refused(lambda: self.pool.pin(name)):
+            assert not self.is_resident(name)
+        else:
+            self.model[name].pins += 1
+
+    @rule(name=NAMES)
+    def unpin(self, name: str) -> None:
+        if refused(lambda: self.pool.unpin(name)):
+            assert not self.is_resident(name) or not self.model[name].pins
+        else:
+            self.model[name].pins -= 1
+            assert self.model[name].pins >= 0
+
+    @rule(name=NAMES)
+    def evict(self, name: str) -> None:
+        entry = self.model.get(name)
+        idle = entry is not None and entry.resident and not entry.pins and not entry.looks
+        assert refused(lambda: self.pool.evict(name)) is not idle
+        if idle:
+            del self.model[name]
+
+    @rule(name=NAMES)
+    def map(self, name: str) -> None:
+        try:
+            mapping = self.pool.map(name)
+        except PoolRefusedError:
+            assert not self.is_resident(name)
+            return
+        entry = self.model[name]
+        assert entry.resident
+        assert len(mapping.view) == entry.size_bytes
+        assert set(bytes(mapping.view[::STRIDE])) <= {entry.mark}
+        entry.looks.append(Look(mapping))
+
+    @rule(name=NAMES, slices=st.integers(0, 2))
+    def close_mapping(self, name: str, slices: int) -> None:
+        """Close the oldest open mapping, of which some slices may be kept."""
+        for look in self.looks(name):
+            if not look.mapping.closed:
+                look.slices += [look.mapping.view[::STRIDE] for _ in range(slices)]
+                look.mapping.close()
+                break
+        self.forget(name)
+
+    @rule(name=NAMES)
+    def drop_slice(self, name: str) -> None:
+        for look in self.looks(name):
+            if look.slices:
+                look.slices.pop()
+                break
+        self.forget(name)
+
+    @invariant()
+    def the_books_are_exact(self) -> None:
+        self.pool.check()
+        pages = [page for entry in self.model.values() for page in entry.holding.pages]
+        assert len(pages) == len(set(pages))
+        assert self.pool.used_bytes == len(pages) * PAGE_BYTES
+        assert self.pool.free_bytes + self.pool.used_bytes == self.pool.total_bytes
+        assert self.pool.names() == tuple(self.model)
+        for name, entry in self.model.items():
+            assert self.pool.state(name) is (Held.RESIDENT if entry.resident else Held.LOADING)
+            assert self.pool.pins(name) == entry.pins + len(entry.looks)
+
+    @invariant()
+    def nobody_sees_the_bytes_of_another(self) -> None:
+        for entry in self.model.values():
+            seen = entry.holding.buffers(0, entry.holding.capacity_bytes)
+            seen += [look.mapping.view for look in entry.looks if not look.mapping.closed]
+            for view in seen:
+                assert (np.frombuffer(view, np.uint8)[::STRIDE] == entry.mark).all()
+            for kept in (part for look in entry.looks for part in look.slices):
+                assert set(bytes(kept)) <= {entry.mark}
+
+    def teardown(self) -> None:
+        self.model.clear()
+        self.region.close()
+
+    def is_resident(self, name: str) -> bool:
+        return name in self.model and self.model[name].resident
+
+    def looks(self, name: str) -> list[Look]:
+        return self.model[name].looks if name in self.model else []
+
+    def forget(self, name: str) -> None:
+        """Drop the mappings that are closed and of which nothing was kept."""
+        if name in self.model:
+            self.model[name].looks[:] = [
+                look for look in self.looks(name) if look.slices or not look.mapping.closed
+            ]
+
+    def longest_free_run(self) -> int:
+        held = {page for entry in self.model.values() for page in entry.holding.pages}
+        longest = length = 0
+        for page in range(PAGES):
+            length = 0 if page in held else length + 1
+            longest = max(longest, length)
+        return longest
+
+
+def refused(order: Callable[[], None]) -> bool:
+    try:
+        order()
+    except PoolRefusedError:
+        return True
+    return False
+
+
+TestPool = PoolMachine.TestCase
+TestPool.settings = settings(max_examples=150, stateful_step_count=50)
