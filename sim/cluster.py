@@ -57,7 +57,7 @@ class Cluster:
         self._over = self.env.event()
         self.kv = KvCopies(self.env, self.storage)
         self.requests = Requests(self)
-        self.loads = Loads(self)
+        self.loads = Loads(self.env, self.storage, world.profiles, self.noise)
         self.copies = Copies(self)
         self.instances = Instances(self)
         self.sleeping = Sleeping(self)

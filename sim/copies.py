@@ -27,7 +27,7 @@ class Copies:
     def lay_out(self, state: State) -> None:
         """Put on the shelves what the controller starts from."""
         for spec in state.nodes.specs:
-            storage = self.storage.join(spec)
+            storage = self.loads.join(spec)
             for tier, pool in state.pools[spec.id].items():
                 for entry in pool.entries.values():
                     storage.shelf(tier).put(entry.artifact, entry.size)

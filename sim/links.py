@@ -25,16 +25,38 @@ class Link:
 
     `stores_chunks` is False where bytes pass through as they come (a switch, the far end of a
     network): such a link limits the rate and adds no chunk to the filling of a pipeline.
+    `sharing_loss` is what each further transfer costs all of them together: n on the link get
+    bytes_per_s / (1 + sharing_loss * (n - 1)), and an nth of that each.
     `bytes_carried` counts the transfers that have ended, cancelled ones as far as they came.
     """
 
-    __slots__ = ("bytes_carried", "bytes_per_s", "name", "share_bytes_per_s", "sharers", "stores")
+    __slots__ = (
+        "bytes_carried",
+        "bytes_per_s",
+        "name",
+        "share_bytes_per_s",
+        "sharers",
+        "sharing_loss",
+        "stores",
+    )
 
-    def __init__(self, name: str, bytes_per_s: float, *, stores_chunks: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        bytes_per_s: float,
+        *,
+        stores_chunks: bool = True,
+        sharing_loss: float = 0.0,
+    ) -> None:
         if not bytes_per_s > 0:
             raise TransferError(f"link {name}: bytes_per_s is {bytes_per_s}; it must be above 0")
+        if not 0 <= sharing_loss < math.inf:
+            raise TransferError(
+                f"link {name}: sharing_loss is {sharing_loss}; it must be finite and at least 0"
+            )
         self.name = name
         self.bytes_per_s = bytes_per_s
+        self.sharing_loss = sharing_loss
         self.stores = stores_chunks
         self.bytes_carried = 0.0
         self.share_bytes_per_s = bytes_per_s
@@ -45,12 +67,17 @@ class Link:
 
     def _join(self, transfer: "Transfer") -> None:
         self.sharers[transfer] = None
-        self.share_bytes_per_s = self.bytes_per_s / len(self.sharers)
+        self._share()
 
     def _leave(self, transfer: "Transfer", moved_bytes: float) -> None:
         del self.sharers[transfer]
         self.bytes_carried += moved_bytes
-        self.share_bytes_per_s = self.bytes_per_s / max(1, len(self.sharers))
+        self._share()
+
+    def _share(self) -> None:
+        sharers = max(1, len(self.sharers))
+        lost = 1.0 + self.sharing_loss * (sharers - 1)
+        self.share_bytes_per_s = self.bytes_per_s / (sharers * lost)
 
 
 class Transfer(simpy.Event):

@@ -4,20 +4,19 @@ Every load is one SimPy process. This knows what can come between it and its end
 loaded nor who is told.
 """
 
-from collections.abc import Callable, Collection, Generator
+import random
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import ExitStack
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import simpy
 
-from fleet.domain import InstanceId, NodeId, Place, Shard
+from fleet.domain import InstanceId, NodeId, NodeSpec, Place, Shard
 from sim.faults import UNDISTURBED, LoadOutcome
 from sim.links import Transfer
 from sim.profiles import Profile
-
-if TYPE_CHECKING:
-    from sim.cluster import Cluster
+from sim.storage import NodeStorage, Storage
 
 Work: TypeAlias = Generator[simpy.Event, Any, None]
 
@@ -53,7 +52,16 @@ class Load:
     """One load to a node. `instance` is whom it is for, if any; one of `weights` may have to wait
     for its turn."""
 
-    __slots__ = ("instance", "moving", "node", "outcome", "phases_s", "queued_s", "weights")
+    __slots__ = (
+        "base_s",
+        "instance",
+        "moving",
+        "node",
+        "outcome",
+        "phases_s",
+        "queued_s",
+        "weights",
+    )
 
     def __init__(
         self,
@@ -66,6 +74,7 @@ class Load:
     ) -> None:
         self.weights = weights
         self.queued_s = 0.0
+        self.base_s = 0.0  # the longest of what its sources take besides bytes
         self.node = node
         self.instance = instance
         self.phases_s = phases_s
@@ -79,11 +88,19 @@ class Load:
 
 
 class Loads:
-    def __init__(self, cluster: "Cluster") -> None:
-        self.env = cluster.env
-        self.storage = cluster.storage
-        self._profiles = cluster.world.profiles
-        self._noise = cluster.noise
+    """`profiles` by node kind; without `noise` nothing has a spread."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        storage: Storage,
+        profiles: Mapping[str, Profile],
+        noise: random.Random | None,
+    ) -> None:
+        self.env = env
+        self.storage = storage
+        self._profiles = profiles
+        self._noise = noise
         self._under_way: dict[simpy.Process, Load] = {}
         self._by_instance: dict[InstanceId, dict[simpy.Process, None]] = {}
         self._turns: dict[NodeId, simpy.Resource] = {}
@@ -92,6 +109,10 @@ class Loads:
         """Loads under way."""
         return len(self._under_way)
 
+    def join(self, spec: NodeSpec) -> NodeStorage:
+        """A node with empty shelves, and links that share as its kind's profile says."""
+        return self.storage.join(spec, self._profiles[spec.kind].sharing_loss())
+
     def profile(self, node: NodeId) -> Profile:
         """Of a node that is there."""
         return self._profiles[self.storage.nodes[node].spec.kind]
@@ -99,7 +120,10 @@ class Loads:
     def carry(
         self, load: Load, transfers: Callable[[], list[Transfer]]
     ) -> Generator[simpy.Event, Any, End]:
-        """Phases, then bytes. Runs in a process of its own, which an interrupt can end."""
+        """Phases, then bytes, then what a load takes besides them, which breaks off with them.
+
+        Runs in a process of its own, which an interrupt can end.
+        """
         process = self.env.active_process
         assert process is not None, "a load runs as a process"
         self._enter(process, load)
@@ -113,6 +137,8 @@ class Loads:
                     load.queued_s = self.env.now - asked_at
                 load.moving += transfers()
                 yield self.env.all_of(load.moving)
+                if load.base_s > 0.0 and load.outcome.fails_after_fraction is None:
+                    yield self.env.timeout(load.base_s)
         except SourceLost:
             return End.CUT
         except simpy.Interrupt as interrupt:
@@ -185,11 +211,13 @@ class Loads:
             raise SourceLost
 
     def _cap(self, load: Load, source: Place, node: NodeId, cards: int) -> float:
+        """What one card's transfer may take; notes what the load takes besides its bytes."""
         peer = source.node is not None and source.node != node
-        cap = self.profile(node).load_cap_bytes_per_s(
-            source.tier, self._noise, cards=cards, peer=peer
-        )
-        return cap / load.outcome.slow_factor
+        profile, slow_factor = self.profile(node), load.outcome.slow_factor
+        cap = profile.load_cap_bytes_per_s(source.tier, self._noise, cards=cards, peer=peer)
+        base_s = profile.load_base_s(source.tier, self._noise, peer=peer)
+        load.base_s = max(load.base_s, base_s * slow_factor)
+        return cap / slow_factor
 
 
 def _why(interrupt: simpy.Interrupt) -> End:

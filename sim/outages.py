@@ -48,6 +48,6 @@ class Outages:
         """A repaired node joins under a new id, empty."""
         taken = len(self.cluster.controller.state.nodes)
         again = msgspec.structs.replace(spec, id=NodeId(taken))
-        self.storage.join(again)
+        self.cluster.loads.join(again)
         self._await_loss(again.id)
         self.cluster.report(e.NodeJoined(self.cluster.env.now, again))

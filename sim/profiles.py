@@ -5,23 +5,23 @@ such a source is marked `assumed` and says why it was chosen. This module reads 
 is malformed, and derives what the simulator asks for. It knows no node and no event.
 """
 
-import difflib
 import json
 import math
 import random
-import re
-import types
 import typing
 from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from fleet.domain import LinkSpec, ModelSpec, NodeId, NodeSpec, Tier
+from sim.calibration.record import Calibration
 from sim.pace import EnginePace
+from sim.profile_text import allowed, explain
+from sim.storage import SharingLoss
 
 Text = Annotated[str, Meta(min_length=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -76,10 +76,16 @@ class Phase(Spread, frozen=True, kw_only=True):
 
 
 class TierLoad(Sourced, frozen=True, kw_only=True):
-    """What a loader gets out of a tier's link: its share, and the spread of the time it takes."""
+    """What a loader gets out of a tier's link: its share, and the spread of the time it takes.
+
+    `base_s` is what every load takes besides its bytes. `sharing_loss` is as in `sim.links.Link`:
+    what the tier's link loses with each further load on it.
+    """
 
     efficiency: Part
     cv: NotNegative = 0.0
+    base_s: NotNegative = 0.0
+    sharing_loss: NotNegative = 0.0
 
 
 class Shape(Sourced, frozen=True, kw_only=True):
@@ -163,7 +169,8 @@ class EngineFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of machine. `sleep` and `wake` are None where its engine cannot sleep; both leave
-    out the moving of weights over PCIe, as `attach` leaves out the adapter's bytes."""
+    out the moving of weights over PCIe, as `attach` leaves out the adapter's bytes. `calibration`
+    is the record of the fit that a measured profile comes from."""
 
     kind: Text
     what: Text
@@ -178,6 +185,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sleep: Spread | None = None
     wake: Spread | None = None
     shapes: tuple[Shape, ...] = ()
+    calibration: Calibration | None = None
 
     @property
     def chunk_bytes(self) -> float:
@@ -223,19 +231,37 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         the times have the one-sided tail that measured loads have. Cards share the NIC and the
         SSD and have a PCIe link each.
         """
-        links = self.links
-        nominal, load = {
-            Tier.REMOTE: (links.remote_bytes_per_s, self.loads.remote),
-            Tier.SSD: (links.ssd_bytes_per_s, self.loads.ssd),
-            Tier.DRAM: (links.pcie_bytes_per_s, self.loads.dram),
-            Tier.GPU: (links.pcie_bytes_per_s, self.loads.dram),
-        }[source]
-        if peer:
-            nominal, load = links.peer_bytes_per_s, self.loads.peer
+        nominal, load = self._hop(source, peer)
         shared_by = cards if peer or source < Tier.DRAM else 1
         efficiency, cv = (load.efficiency, load.cv) if load else (1.0, 0.0)
         slowdown = _lognormal(rng, 1.0, cv) if rng else 1.0
         return nominal.value * efficiency / (shared_by * slowdown)
+
+    def load_base_s(
+        self, source: Tier, rng: random.Random | None = None, *, peer: bool = False
+    ) -> float:
+        """What a load from `source` takes besides its bytes, with the tier's spread if drawn."""
+        _, load = self._hop(source, peer)
+        if load is None:
+            return 0.0
+        return _lognormal(rng, load.base_s, load.cv) if rng else load.base_s
+
+    def _hop(self, source: Tier, peer: bool) -> tuple[Figure, TierLoad | None]:
+        """The nominal bandwidth that bytes from `source` come over, and the load of that tier."""
+        links, loads = self.links, self.loads
+        if peer:
+            return links.peer_bytes_per_s, loads.peer
+        if source is Tier.REMOTE:
+            return links.remote_bytes_per_s, loads.remote
+        if source is Tier.SSD:
+            return links.ssd_bytes_per_s, loads.ssd
+        return links.pcie_bytes_per_s, loads.dram
+
+    def sharing_loss(self) -> SharingLoss:
+        """Of each link of a node, as far as it was measured."""
+        loads = self.loads
+        tiers = (loads.remote, loads.ssd, loads.dram, loads.peer)
+        return SharingLoss(*(0.0 if load is None else load.sharing_loss for load in tiers))
 
     def startup(
         self, rng: random.Random, preserved: Collection[str] = ()
@@ -244,7 +270,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         engine comes from ("sleep", "pool"). Raises ProfileError on another name."""
         for keeper in preserved:
             if keeper not in KEEPERS:
-                raise ProfileError(f"preserved is {keeper!r}; {_allowed(keeper, KEEPERS)}")
+                raise ProfileError(f"preserved is {keeper!r}; {allowed(keeper, KEEPERS)}")
         return [
             (phase.name, phase.draw(rng))
             for phase in self.phases
@@ -315,7 +341,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
             raise ProfileError(f"profile {name} cannot be read: {error}") from None
     else:
         raise ProfileError(
-            f"profile is {name!r}; {_allowed(name, profile_names())}, or the path of a .json file"
+            f"profile is {name!r}; {allowed(name, profile_names())}, or the path of a .json file"
         )
     return _parse(name, text)
 
@@ -328,7 +354,9 @@ def _parse(name: str, text: str) -> Profile:
     try:
         return msgspec.convert(raw, Profile)
     except msgspec.ValidationError as error:
-        raise ProfileError(f"profile {name}: {_explain(str(error), raw)}") from None
+        raise ProfileError(
+            f"profile {name}: {explain(str(error), raw, Profile, KEEPERS)}"
+        ) from None
 
 
 def _piped(stage: EnginePace, stages: int) -> EnginePace:
@@ -352,48 +380,3 @@ def _lognormal(rng: random.Random, mean: float, cv: float) -> float:
         return mean
     variance = math.log1p(cv * cv)
     return rng.lognormvariate(math.log(mean) - variance / 2, math.sqrt(variance))
-
-
-def _allowed(given: str, names: Collection[str]) -> str:
-    near = difflib.get_close_matches(given, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"allowed are {', '.join(sorted(names))}{hint}"
-
-
-def _explain(message: str, raw: Any) -> str:
-    """msgspec's message with the field in front, its value, and the names that are allowed."""
-    what, _, where = message.partition(" - at ")
-    path = re.findall(r"\.(\w+)|\[(\d+)\]", where)
-    field = where.strip("`").removeprefix("$").removeprefix(".") or "the file"
-    unknown = re.search(r"unknown field `(\w+)`", what)
-    if unknown:
-        fields = [known.name for known in msgspec.structs.fields(_struct_at(path))]
-        return f"{field}: unknown field {unknown[1]!r}; {_allowed(unknown[1], fields)}"
-    if "Invalid enum value" in what:
-        value = str(_value_at(raw, path))
-        return f"{field} is {value!r}; {_allowed(value, KEEPERS)}"
-    if "missing required" in what or "reason is empty" in what:
-        return f"{field}: {what}"
-    return f"{field} is {_value_at(raw, path)!r}; {what}"
-
-
-def _value_at(raw: Any, path: list[tuple[str, str]]) -> Any:
-    for name, index in path:
-        raw = raw[name] if name else raw[int(index)]
-    return raw
-
-
-def _struct_at(path: list[tuple[str, str]]) -> type[msgspec.Struct]:
-    """The struct that a path of fields leads to; an index stays in the struct of its field."""
-    struct: type[msgspec.Struct] = Profile
-    for name, _index in path:
-        if name:
-            struct = _struct_in(typing.get_type_hints(struct)[name])
-    return struct
-
-
-def _struct_in(hint: Any) -> type[msgspec.Struct]:
-    inner = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    inner = typing.get_args(hint) if typing.get_origin(hint) is tuple else inner
-    found: type[msgspec.Struct] = inner[0]
-    return found

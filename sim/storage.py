@@ -6,7 +6,7 @@ it neither knows when a load is worth it nor what a start-up does besides moving
 """
 
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import simpy
 
@@ -14,6 +14,18 @@ from fleet.domain import ArtifactId, InstanceId, NodeId, NodeSpec, Place, Shard,
 from sim.links import Link, Network, Transfer
 
 Key = TypeVar("Key", bound=Hashable)
+
+
+class SharingLoss(NamedTuple):
+    """`sim.links.Link.sharing_loss` of a node's links."""
+
+    nic: float = 0.0
+    ssd: float = 0.0
+    pcie: float = 0.0
+    peer: float = 0.0
+
+
+NO_LOSS = SharingLoss()
 
 
 class Shelf(Generic[Key]):
@@ -80,7 +92,9 @@ class NodeStorage:
     goes from the store or a peer to a card streams through memory and takes no room in DRAM.
     """
 
-    def __init__(self, spec: NodeSpec, store: Link | None = None) -> None:
+    def __init__(
+        self, spec: NodeSpec, store: Link | None = None, loss: SharingLoss = NO_LOSS
+    ) -> None:
         self.spec = spec
         self.ssd: Shelf[ArtifactId] = Shelf(f"{spec.name}/ssd", spec.ssd_bytes)
         self.dram: Shelf[ArtifactId] = Shelf(f"{spec.name}/dram", spec.dram_bytes)
@@ -89,11 +103,13 @@ class NodeStorage:
         )
         self.store = store
         links = spec.links
-        self.nic = Link(f"{spec.name}/nic", links.remote_bytes_per_s)
-        self.peer_nic = Link(f"{spec.name}/peer", links.peer_bytes_per_s)
-        self.ssd_link = Link(f"{spec.name}/ssd", links.ssd_bytes_per_s)
+        name = spec.name
+        self.nic = Link(f"{name}/nic", links.remote_bytes_per_s, sharing_loss=loss.nic)
+        self.peer_nic = Link(f"{name}/peer", links.peer_bytes_per_s, sharing_loss=loss.peer)
+        self.ssd_link = Link(f"{name}/ssd", links.ssd_bytes_per_s, sharing_loss=loss.ssd)
         self.pcie = tuple(
-            Link(f"{spec.name}/pcie{gpu}", links.pcie_bytes_per_s) for gpu in range(spec.gpus)
+            Link(f"{name}/pcie{gpu}", links.pcie_bytes_per_s, sharing_loss=loss.pcie)
+            for gpu in range(spec.gpus)
         )
         # A network passes packets on: the sender's end holds no chunk of its own.
         self.peer_out = Link(f"{spec.name}/out", links.peer_bytes_per_s, stores_chunks=False)
@@ -154,9 +170,9 @@ class Storage:
         if store_bytes_per_s is not None:
             self.store = Link("store", store_bytes_per_s, stores_chunks=False)
 
-    def join(self, spec: NodeSpec) -> NodeStorage:
-        """A node with empty shelves."""
-        self.nodes[spec.id] = NodeStorage(spec, self.store)
+    def join(self, spec: NodeSpec, loss: SharingLoss = NO_LOSS) -> NodeStorage:
+        """A node with empty shelves; `loss` is what its links lose when they are shared."""
+        self.nodes[spec.id] = NodeStorage(spec, self.store, loss)
         return self.nodes[spec.id]
 
     def lose(self, node: NodeId) -> list[Transfer]:

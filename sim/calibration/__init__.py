@@ -1,0 +1,1 @@
+"""Profiles from measurements: what fits them, and what the simulator then predicts."""
