@@ -1,5 +1,6 @@
 """The pool's books: exact, refusing in words, and safe for threads."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,15 @@ def private() -> Iterator[Pool]:
         made = Pool(region)
         yield made
         made.check()
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns as often as the interpreter lets them."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 def resident(pool: Pool, name: str, size_bytes: int) -> Holding:
@@ -241,8 +251,9 @@ def test_a_page_that_is_held_twice_or_lost_is_found_out(pool: Pool) -> None:
     holding.runs = runs
 
 
+@pytest.mark.usefixtures("restless")
 def test_threads_that_reserve_at_once_never_share_a_page(pool: Pool) -> None:
-    threads, rounds = 6, 40
+    threads, rounds = 6, 150
     together = threading.Barrier(threads)
 
     def work(number: int) -> int:
@@ -274,6 +285,7 @@ def marked(pool: Pool, holding: Holding, number: int) -> None:
         assert set(bytes(mapping.view[::PAGE_BYTES])) == {number}
 
 
+@pytest.mark.usefixtures("restless")
 def test_threads_that_map_the_same_name_first_get_the_same_stitching(pool: Pool) -> None:
     threads = 4
     scattered(pool, "m")
@@ -290,6 +302,7 @@ def test_threads_that_map_the_same_name_first_get_the_same_stitching(pool: Pool)
     pool.evict("m")
 
 
+@pytest.mark.usefixtures("restless")
 def test_one_of_many_threads_gets_a_name(pool: Pool) -> None:
     threads = 6
     together = threading.Barrier(threads)

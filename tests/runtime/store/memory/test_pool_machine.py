@@ -17,8 +17,10 @@ from runtime.store.memory.regions import Region
 PAGES = 7
 STRIDE = 4096  # one byte of every 4 KiB is marked and looked at
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
+SOME = st.integers(0, 119)  # a place among the names there are and one that is not, if divided
 SIZES = st.one_of(
     st.sampled_from([0, 1, PAGE_BYTES - 1, PAGE_BYTES, PAGE_BYTES + 1]),
+    st.integers(1, 3 * PAGE_BYTES),
     st.integers(0, (PAGES + 1) * PAGE_BYTES),
 )
 
@@ -53,8 +55,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.model: dict[str, Entry] = {}
         self.marks = 0
 
-    @rule(name=NAMES, size_bytes=SIZES)
-    def reserve(self, name: str, size_bytes: int) -> None:
+    @rule(name=NAMES, size_bytes=SIZES, complete=st.booleans())
+    def reserve(self, name: str, size_bytes: int, complete: bool) -> None:
         free = PAGES - sum(pages_for(entry.size_bytes) for entry in self.model.values())
         wanted = pages_for(size_bytes)
         try:
@@ -75,9 +77,13 @@ class PoolMachine(RuleBasedStateMachine):
         for buffer in holding.buffers(0, holding.capacity_bytes):
             np.frombuffer(buffer, np.uint8)[::STRIDE] = entry.mark
         self.model[name] = entry
+        if complete:
+            self.pool.commit(holding)
+            entry.resident = True
 
-    @rule(name=NAMES, pinned=st.booleans())
-    def commit(self, name: str, pinned: bool) -> None:
+    @rule(some=SOME, pinned=st.booleans())
+    def commit(self, some: int, pinned: bool) -> None:
+        name = self.named(some)
         entry = self.model.get(name)
         if entry is None:
             return
@@ -87,8 +93,9 @@ class PoolMachine(RuleBasedStateMachine):
             assert not entry.resident
             entry.resident, entry.pins = True, int(pinned)
 
-    @rule(name=NAMES)
-    def abandon(self, name: str) -> None:
+    @rule(some=SOME)
+    def abandon(self, some: int) -> None:
+        name = self.named(some)
         entry = self.model.get(name)
         if entry is None:
             return
@@ -98,31 +105,35 @@ class PoolMachine(RuleBasedStateMachine):
             assert not entry.resident
             del self.model[name]
 
-    @rule(name=NAMES)
-    def pin(self, name: str) -> None:
+    @rule(some=SOME)
+    def pin(self, some: int) -> None:
+        name = self.named(some)
         if refused(lambda: self.pool.pin(name)):
             assert not self.is_resident(name)
         else:
             self.model[name].pins += 1
 
-    @rule(name=NAMES)
-    def unpin(self, name: str) -> None:
+    @rule(some=SOME)
+    def unpin(self, some: int) -> None:
+        name = self.named(some)
         if refused(lambda: self.pool.unpin(name)):
             assert not self.is_resident(name) or not self.model[name].pins
         else:
             self.model[name].pins -= 1
             assert self.model[name].pins >= 0
 
-    @rule(name=NAMES)
-    def evict(self, name: str) -> None:
+    @rule(some=SOME)
+    def evict(self, some: int) -> None:
+        name = self.named(some)
         entry = self.model.get(name)
         idle = entry is not None and entry.resident and not entry.pins and not entry.looks
         assert refused(lambda: self.pool.evict(name)) is not idle
         if idle:
             del self.model[name]
 
-    @rule(name=NAMES)
-    def map(self, name: str) -> None:
+    @rule(some=SOME)
+    def map(self, some: int) -> None:
+        name = self.named(some)
         try:
             mapping = self.pool.map(name)
         except PoolRefusedError:
@@ -134,9 +145,10 @@ class PoolMachine(RuleBasedStateMachine):
         assert set(bytes(mapping.view[::STRIDE])) <= {entry.mark}
         entry.looks.append(Look(mapping))
 
-    @rule(name=NAMES, slices=st.integers(0, 2))
-    def close_mapping(self, name: str, slices: int) -> None:
+    @rule(some=SOME, slices=st.integers(0, 2))
+    def close_mapping(self, some: int, slices: int) -> None:
         """Close the oldest open mapping, of which some slices may be kept."""
+        name = self.named(some)
         for look in self.looks(name):
             if not look.mapping.closed:
                 look.slices += [look.mapping.view[::STRIDE] for _ in range(slices)]
@@ -144,8 +156,9 @@ class PoolMachine(RuleBasedStateMachine):
                 break
         self.forget(name)
 
-    @rule(name=NAMES)
-    def drop_slice(self, name: str) -> None:
+    @rule(some=SOME)
+    def drop_slice(self, some: int) -> None:
+        name = self.named(some)
         for look in self.looks(name):
             if look.slices:
                 look.slices.pop()
@@ -173,6 +186,11 @@ class PoolMachine(RuleBasedStateMachine):
                 assert (np.frombuffer(view, np.uint8)[::STRIDE] == entry.mark).all()
             for kept in (part for look in entry.looks for part in look.slices):
                 assert set(bytes(kept)) <= {entry.mark}
+
+    def named(self, some: int) -> str:
+        """One of the names that the pool holds, or seldom one that it does not."""
+        names = [*self.model, "nobody"]
+        return names[some % len(names)]
 
     def teardown(self) -> None:
         self.model.clear()
