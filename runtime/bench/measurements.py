@@ -26,8 +26,9 @@ What = Literal["disk", "disk_hot_buffer", "page_cache", "disk_write", "memcpy", 
 Hop = Literal["ssd", "page_cache", "dram", "remote"]
 Kind = Literal["base", "adapter"]
 #: Other work of the store. `attach`: an adapter of the pool into an engine's slot; `import`: a
-#: checkpoint into the store's format; `pool`: creating a host pool.
-Work = Literal["attach", "import", "pool"]
+#: checkpoint whose files are in the page cache into the store's format, `import_cold`: one that is
+#: read from the same disk; `pool`: creating a host pool.
+Work = Literal["attach", "import", "import_cold", "pool"]
 
 
 class MeasurementsError(StoreError):

@@ -1,0 +1,1 @@
+"""Benchmark of loads: this store's, and the other loaders', beside what the machine could give."""

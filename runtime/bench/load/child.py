@@ -1,0 +1,63 @@
+"""A process for one measurement: `python -m runtime.bench.load.child`.
+
+It reads the words of its task as a line of JSON and answers a line a step: `ready` after it has
+prepared, the times after `go`, and whether the bits are right after `check`. Standard output is
+kept for these lines; whatever a package prints goes to standard error.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from runtime.bench.load.tasks import LoadFiles, Task
+from runtime.bench.load.usage import timed
+from runtime.bench.load.words import LOAD, Asked
+
+
+def main() -> None:
+    answers = _answers()
+    asked = Asked(**json.loads(sys.stdin.readline()))
+    task = task_of(asked)
+    try:
+        task.prepare()
+        _say(answers, {"ready": os.getpid()})
+        for line in sys.stdin:
+            _say(answers, _step(line.strip(), task, asked))
+    finally:
+        task.close()
+
+
+def task_of(asked: Asked) -> Task:
+    """The store's own tasks are imported where one is asked for."""
+    if asked.task == LOAD:
+        return LoadFiles(asked)
+    from runtime.bench.load.store_tasks import TASKS
+
+    return TASKS[asked.task](asked)
+
+
+def _step(word: str, task: Task, asked: Asked) -> dict[str, Any]:
+    if word == "go":
+        laps, used = timed(task.run)
+        return {"used": asdict(used), "laps": [asdict(lap) for lap in laps]}
+    if word == "check":
+        with open(asked.manifest, encoding="utf-8") as file:
+            return {"wrong": task.wrong(json.load(file)["tensors"])}
+    raise ValueError(f"{word!r}: expected go or check")
+
+
+def _answers() -> TextIO:
+    """The real standard output; descriptor 1 becomes standard error."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(kept, "w", encoding="utf-8")
+
+
+def _say(answers: TextIO, what: dict[str, Any]) -> None:
+    print(json.dumps(what), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
