@@ -15,6 +15,11 @@ from tests.runtime.store.memory.test_pinning import Driver
 
 RUNS = (Run(1, 2), Run(4, 1), Run(6, 2))
 CAPACITY = 5 * PAGE_BYTES
+PLACES = st.builds(
+    lambda page, beside: min(max(0, page * PAGE_BYTES + beside), CAPACITY),
+    st.integers(0, 5),
+    st.sampled_from([-4096, -1, 0, 1, 4096, PAGE_BYTES // 2]),
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def test_a_holding_begins_loading_on_whole_pages(region: Region) -> None:
     assert (holding.size_bytes, holding.capacity_bytes) == (CAPACITY - 7, CAPACITY)
 
 
-@given(st.integers(0, CAPACITY), st.integers(0, CAPACITY))
+@given(PLACES, PLACES)
 def test_buffers_and_addresses_are_the_same_bytes_in_order(
     region: Region, offset: int, end: int
 ) -> None:
