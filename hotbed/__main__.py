@@ -67,5 +67,14 @@ def reproduce(context: typer.Context) -> None:
     passed_on(context, "hotbed.reproduce.command")
 
 
+@app.command(context_settings=PASSED_ON)
+def calibrate(context: typer.Context) -> None:
+    """Fit a profile of this machine to measured loads.
+
+    Example: hotbed calibrate loads loads.json --plot loads.png
+    """
+    passed_on(context, "hotbed.calibration.command")
+
+
 if __name__ == "__main__":
     app()

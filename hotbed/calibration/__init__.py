@@ -1,0 +1,1 @@
+"""`hotbed calibrate`: profiles of this machine from what was measured on it."""
