@@ -4,11 +4,16 @@
 of checkpoints. Errors are the operating system's own (OSError): callers say what they were about.
 """
 
+import ctypes
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+LIBC: Final = ctypes.CDLL(None, use_errno=True)
+AT_FDCWD: Final = -100  # names count from the working folder
+RENAME_EXCHANGE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,10 @@ class Files(Protocol):
         """Give a file or folder its name; fails if the target is a folder with something in it."""
         ...
 
+    def exchange(self, one: Path, other: Path) -> None:
+        """Swap the names of two folders at once: there is no moment at which one is missing."""
+        ...
+
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder durable."""
         ...
@@ -91,6 +100,12 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         os.rename(source, target)
+
+    def exchange(self, one: Path, other: Path) -> None:
+        names = (os.fsencode(one), os.fsencode(other))
+        if LIBC.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE):
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error), str(other))
 
     def sync_folder(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -13,7 +13,8 @@ from runtime.store.format.dtypes import item_bytes
 
 VERSION: Final = 1
 INDEX_FILE: Final = "index.json"
-ALIGN_BYTES: Final = 4096  # every storage begins here: O_DIRECT on any disk, and any GPU kernel
+ALIGN_BYTES: Final = 4096  # files end, and large storages begin, at a block of any disk
+SMALL_ALIGN_BYTES: Final = 256  # every storage begins at least so: what GPU kernels want
 CHUNK_BYTES: Final = 16 << 20  # one checksum, and the unit of reading
 
 
