@@ -1,0 +1,1 @@
+"""Reads files into memory that is already there, at the disk's speed."""
