@@ -29,8 +29,12 @@ def calibrate() -> None:
 @app.command()
 def loads(
     measurements: Annotated[
-        Path, typer.Argument(metavar="MEASUREMENTS", help="The .json file of hotbed bench load.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="MEASUREMENTS",
+            help="The .json file of hotbed bench load --out; without one it is measured first.",
+        ),
+    ] = None,
     *,
     out: Annotated[
         Path | None,
@@ -59,24 +63,51 @@ def loads(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Predicted against measured.")
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            help="To measure: where the files are made (13 GB for a while), on the disk to "
+            "measure. The user's data folder.",
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="To measure: times that everything is; 5.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Fit a profile to measured loads, and predict the loads that the fit did not see.
 
     A scenario uses it by its path: fleet: [{profile: /path/to/it.json}].
-    Example: hotbed calibrate loads loads.json --base cpu --plot loads.png
+
+    Examples: hotbed calibrate loads loads.json --base cpu --plot loads.png
+              hotbed calibrate loads --dir /mnt/nvme/bench
     """
-    from hotbed.calibration.places import default_path, write_profile
+    from hotbed.calibration.places import default_path, refuse_endings, write_profile
     from hotbed.calibration.tasks import Choices, fitted
 
     with one_line_errors("calibrate loads"):
-        command = shlex.join(["hotbed", "calibrate", *sys.argv[2:]])
+        command = shlex.join(["hotbed", *sys.argv[1:]])
         chosen = Choices(base, loader, device, tuple(hold_out or ()), command)
-        profile, machine = fitted(measurements, chosen)
+        refuse_endings(out, plot)
+        if measurements is not None and (folder, rounds) != (None, None):
+            raise ValueError(f"--dir and --rounds are for measuring; {measurements} is measured")
+        file = measurements or _measured(out, folder, rounds)
+        profile, machine = fitted(file, chosen)
         path = out or default_path(profile, machine.gpu or machine.cpu, machine.date)
-        write_profile(profile, path)
         _plot(profile, plot)
+        write_profile(profile, path)
     _say(profile, path, plot, as_json)
+
+
+def _measured(out: Path | None, folder: Path | None, rounds: int | None) -> Path:
+    from hotbed.calibration.measuring import measure
+    from hotbed.calibration.places import data_folder
+
+    beside = data_folder() if out is None else out.parent
+    written = measure(beside, folder or data_folder().parent / "bench", rounds)
+    typer.echo(f"measurements: {written}", err=True)
+    return written
 
 
 def _plot(profile: "Profile", plot: Path | None) -> None:

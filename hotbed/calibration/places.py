@@ -7,11 +7,15 @@ import os
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from sim.calibration.samples import CalibrationError
 from sim.profiles import Profile, ProfileError, load_profile
+
+PLOTS: Final = (".png", ".svg", ".pdf")
+SILENT: Final = (("reason", ""), ("assumed", False))
 
 
 def data_folder() -> Path:
@@ -34,10 +38,16 @@ def default_path(profile: Profile, machine: str, date: str) -> Path:
     return folder / f"{slug}.json"
 
 
+def refuse_endings(out: Path | None, plot: Path | None) -> None:
+    """Before anything is measured. Raises CalibrationError."""
+    if out is not None and out.suffix != ".json":
+        raise CalibrationError(f"--out is {out}; a profile's file ends in .json")
+    if plot is not None and plot.suffix not in PLOTS:
+        raise CalibrationError(f"--plot is {plot}; its ending is one of {', '.join(PLOTS)}")
+
+
 def write_profile(profile: Profile, path: Path) -> None:
     """Whole or not at all, and only if the simulator can read it. Raises OSError, ProfileError."""
-    if path.suffix != ".json":
-        raise CalibrationError(f"--out is {path}; a profile's file ends in .json")
     text = msgspec.json.format(msgspec.json.encode(_bare(msgspec.to_builtins(profile))), indent=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.json")
@@ -61,6 +71,3 @@ def _bare(value: object) -> object:
         for key, item in value.items()
         if not (item is None and key != "measured") and (key, item) not in SILENT
     }
-
-
-SILENT = (("reason", ""), ("assumed", False))

@@ -54,8 +54,10 @@ def _device(rows: list[LoadRow], asked: str | None) -> str:
     devices = sorted({row.device for row in rows})
     if asked is None and len(devices) == 1:
         return devices[0]
+    if asked is None:
+        raise CalibrationError(f"several devices: --device is one of {', '.join(devices)}")
     if asked not in devices:
-        raise CalibrationError(f"device is {asked}; the measurements have {', '.join(devices)}")
+        raise CalibrationError(f"device is {asked!r}; the measurements have {', '.join(devices)}")
     return asked
 
 

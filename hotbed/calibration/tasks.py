@@ -11,10 +11,11 @@ from typing import Final
 from hotbed.calibration.samples import Taken, taken
 from runtime.bench import measurements as files
 from runtime.bench.measurements import Machine
+from runtime.store.format.index import CHUNK_BYTES
 from sim.calibration.calibrating import Task, calibrate
 from sim.calibration.figures import About
 from sim.calibration.samples import CalibrationError
-from sim.profiles import Profile, load_profile
+from sim.profiles import Figure, Profile, load_profile
 
 CPU_BASE: Final = "cpu"
 GPU_BASE: Final = "h100"
@@ -49,9 +50,17 @@ def fitted(path: Path, chosen: Choices) -> tuple[Profile, Machine]:
         device=used.device,
         ceilings_bytes_per_s=used.ceilings_bytes_per_s,
         hold_out=chosen.hold_out,
+        chunk_bytes=_chunk(chosen.loader),
         notes=used.notes,
     )
     return calibrate(task), machine
+
+
+def _chunk(loader: str) -> Figure | None:
+    """Of this project's store; what others read at a time is not known."""
+    if not loader.startswith("hotbed"):
+        return None
+    return Figure(value=CHUNK_BYTES, source="runtime/store/format/index.py: the unit of reading")
 
 
 def _base(asked: str | None, used: Taken) -> tuple[str, Profile]:

@@ -16,6 +16,7 @@ from sim.calibration.figures import (
     carried_over,
     described,
     machine_of,
+    with_chunk,
     with_hop,
     with_measured_attach,
 )
@@ -25,7 +26,7 @@ from sim.calibration.phases import phase_lines
 from sim.calibration.predicting import predict_s
 from sim.calibration.record import Calibration, Fitted
 from sim.calibration.samples import CalibrationError, Cell, Sample, cells_of, held_out
-from sim.profiles import Profile
+from sim.profiles import Figure, Profile
 
 #: What others cross comes first: bytes from the SSD go over the same link to the card as DRAM's.
 ORDER: Final = ("dram", "ssd", "remote")
@@ -34,7 +35,8 @@ FAR_OFF: Final = 0.25  # an error above this is said in words
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to fit, on top of which base. `ceilings_bytes_per_s` by hop, where measured alone."""
+    """What to fit, on top of which base. `ceilings_bytes_per_s` by hop, where measured alone;
+    `chunk_bytes` is the loader's, where it is known."""
 
     base: Profile
     base_name: str
@@ -47,6 +49,7 @@ class Task:
     device: str
     ceilings_bytes_per_s: Mapping[str, float] = field(default_factory=dict)
     hold_out: Sequence[str] = ()
+    chunk_bytes: Figure | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -61,6 +64,7 @@ def calibrate(task: Task) -> Profile:
         raise CalibrationError("hold-out leaves no load to fit")
     fits, trial = _fit_hops(task, used)
     profile = machine_of(carried_over(task.base, task.base_name), task.about)
+    profile = with_chunk(profile, task.chunk_bytes)
     for fit in fits:
         own = [cell for cell in used if cell.hop == fit.hop]
         profile = with_hop(profile, fit, task.about, _residuals(trial, own))
@@ -77,7 +81,7 @@ def calibrate(task: Task) -> Profile:
 
 def _fit_hops(task: Task, used: Sequence[Cell]) -> tuple[list[HopFit], Profile]:
     """The fits, and the base with all of them in place."""
-    fits, trial = [], task.base
+    fits, trial = [], with_chunk(task.base, task.chunk_bytes)
     for hop in ORDER:
         own = [cell for cell in used if cell.hop == hop]
         if own:

@@ -63,6 +63,14 @@ def machine_of(profile: Profile, about: About) -> Profile:
     return replace(profile, machine=replace(profile.machine, **given))
 
 
+def with_chunk(profile: Profile, chunk_bytes: Figure | None) -> Profile:
+    """With the measured loader's chunk, where that is known."""
+    if chunk_bytes is None:
+        return profile
+    loads = msgspec.structs.replace(profile.loads, chunk_bytes=chunk_bytes)
+    return msgspec.structs.replace(profile, loads=loads)
+
+
 def with_hop(profile: Profile, fit: HopFit, about: About, residuals: str) -> Profile:
     """The hop's link and load, each number under the source that it has."""
     base: TierLoad | None = getattr(profile.loads, fit.hop)

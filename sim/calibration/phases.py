@@ -31,7 +31,7 @@ def _line(hop: str, phase: str, by_size: dict[int, list[float]]) -> PhaseLine:
     kept = np.maximum(medians, 1e-9)  # a phase of no time has no share; a nanosecond will do
     scale = float(max(sizes))
     rows = np.column_stack([1 / kept, np.array(sizes) / scale / kept])
-    base_s, slope = nnls(rows, medians / kept)[0]
+    base_s, slope = map(float, nnls(rows, medians / kept)[0])
     return PhaseLine(
         hop=hop, phase=phase, base_s=base_s, s_per_byte=slope / scale, cells=len(sizes)
     )

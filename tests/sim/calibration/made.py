@@ -12,7 +12,9 @@ from sim.profiles import load_profile
 MIB = 2**20
 CHUNK_BYTES = 32 * MIB  # of the profile cpu
 SIZES = tuple(size * MIB for size in (24, 80, 200, 620, 1400, 2400, 4096))
-ABOUT = About("Ampere One, 2 cores, a disk", "2026-11-22T10:00:00Z", "hotbed", "abc123", 24 << 30, False)
+ABOUT = About(
+    "Ampere One, 2 cores, a disk", "2026-11-22T10:00:00Z", "hotbed", "abc123", 24 << 30, False
+)
 
 
 @dataclass(frozen=True)
