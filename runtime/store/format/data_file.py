@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import numpy as np
+
 from runtime.store.errors import NoSpaceError, WriteError
 from runtime.store.files import Files
 from runtime.store.format.hashing import digest
@@ -38,9 +40,8 @@ class DataFile:
         self._files = files
         self._written: list[Future[str]] = []
         self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
-        self._buffers = [_memory(chunk_bytes) for _ in range(DEPTH + 1)]
-        for buffer in self._buffers:
-            self._free.put(buffer)
+        for _ in range(DEPTH + 1):
+            self._free.put(_memory(chunk_bytes))
         self._current: mmap.mmap | None = None
         self._at = 0  # bytes given so far
         self._known = 0  # chunks known to be written
@@ -74,7 +75,7 @@ class DataFile:
             size = min(count - done, self._chunk - inside)
             buffer = self._buffer()
             piece = bytes(size) if data is None else data[done : done + size]
-            buffer[inside : inside + size] = piece
+            _copy(piece, buffer, inside)
             done += size
             self._at += size
             if inside + size == self._chunk or self._at == self._size:
@@ -106,14 +107,23 @@ class DataFile:
             self._free.put(buffer)
 
     def _write_all(self, data: memoryview, offset: int) -> None:
-        done = 0
+        done, refused = 0, False
         while done < len(data):
-            count = self._files.pwrite(self._descriptor, data[done:], offset + done)
+            try:
+                count = self._files.pwrite(self._descriptor, data[done:], offset + done)
+            except OSError as error:
+                if error.errno != errno.EINVAL or refused:
+                    raise
+                # Some file systems open a file for direct writes and then refuse them; another
+                # thread may have met that already.
+                refused = True
+                _leave_direct(self._descriptor)
+                continue
             if count <= 0:
                 raise WriteError(self._path, "nothing was written", offset_bytes=offset + done)
             done += count
             if done % ALIGN_BYTES:  # a direct write cannot go on from within a block
-                _write_buffered(self._descriptor)
+                _leave_direct(self._descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -125,9 +135,8 @@ class DataFile:
         trace: TracebackType | None,
     ) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._files.close(self._descriptor)
-        for buffer in self._buffers:
-            buffer.close()
+        with named(self._path):
+            self._files.close(self._descriptor)
 
 
 def _memory(size_bytes: int) -> mmap.mmap:
@@ -150,7 +159,14 @@ def _create(path: Path, files: Files) -> int:
     return files.create(path, direct=False)
 
 
-def _write_buffered(descriptor: int) -> None:
+def _copy(piece: memoryview | bytes, buffer: mmap.mmap, at: int) -> None:
+    """By numpy, which lets the writing threads run meanwhile: a slice's assignment would not."""
+    target = np.frombuffer(buffer, np.uint8, len(piece), at)
+    np.copyto(target, np.frombuffer(piece, np.uint8))
+
+
+def _leave_direct(descriptor: int) -> None:
+    """Write through the page cache from here on."""
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
 

@@ -5,6 +5,7 @@ can change unnoticed; the whole is JSON. It knows no folder: `parsing.py` looks 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -14,6 +15,7 @@ from runtime.store.format.dtypes import item_bytes
 from runtime.store.format.hashing import DIGEST_BYTES, HASHES, digest
 from runtime.store.format.index import (
     ALIGN_BYTES,
+    INDEX_FILE,
     VERSION,
     Carried,
     Index,
@@ -26,6 +28,9 @@ FORMAT: Final = "hotbed-checkpoint"
 MOST: Final = (1 << 63) - 1  # what an offset in a file can be
 MOST_DIMENSIONS: Final = 64
 MOST_CHUNK_BYTES: Final = 1 << 30
+MOST_TENSOR_BYTES: Final = 1 << 40  # expanded tensors have more elements than bytes
+SURROGATES: Final = re.compile("[\ud800-\udfff]")
+HEXADECIMAL: Final = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 
 
 class BadIndexError(StoreError):
@@ -34,7 +39,7 @@ class BadIndexError(StoreError):
 
 def encode(index: Index) -> bytes:
     """The text of an index, its checksum first."""
-    body = json.dumps(_plain(index), separators=(",", ":")).encode()[1:] + b"\n"
+    body = json.dumps(_plain(index), separators=(",", ":"), allow_nan=False).encode()[1:] + b"\n"
     return _first_line(index.hash, body) + body
 
 
@@ -74,7 +79,7 @@ def decode(text: bytes) -> Index:
     if not newline or digest(hash_name, body) != checksum:
         raise BadIndexError("its checksum is not that of its text: it was changed or cut short")
     try:
-        found = json.loads(text, object_pairs_hook=_no_twins)
+        found = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadIndexError(f"not JSON: {error}") from None
     return _index(hash_name, found)
@@ -98,6 +103,10 @@ def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
+def _no_number(word: str) -> object:
+    raise ValueError(f"{word} is no number")
+
+
 def _index(hash_name: str, found: Mapping[str, Any]) -> Index:
     if found.get("format") != FORMAT:
         raise UnsupportedError(f"format is {found.get('format')!r}, expected {FORMAT!r}")
@@ -111,6 +120,10 @@ def _index(hash_name: str, found: Mapping[str, Any]) -> Index:
     names = [(entry.partition, entry.name) for entry in tensors]
     if len(set(names)) != len(names):
         raise BadIndexError("tensors: a name twice in one partition")
+    carried = tuple(_carried(one) for one in _list(found, "carried"))
+    files = [INDEX_FILE, *(one.file for one in partitions), *(one.file for one in carried)]
+    if len(set(files)) != len(files):
+        raise BadIndexError("partitions and carried: a file's name twice")
     return Index(
         hash=hash_name,
         digest=_digest(found, "digest"),
@@ -118,7 +131,7 @@ def _index(hash_name: str, found: Mapping[str, Any]) -> Index:
         tensors=tensors,
         chunk_bytes=chunk_bytes,
         splits={name: _split(name, at) for name, at in _object(found, "splits").items()},
-        carried=tuple(_carried(one) for one in _list(found, "carried")),
+        carried=carried,
         metadata={key: _said(key, one) for key, one in _object(found, "metadata").items()},
     )
 
@@ -155,6 +168,8 @@ def _tensor(found: object, partitions: tuple[Partition, ...]) -> TensorEntry:
         raise BadIndexError(f"tensor {name!r}: {len(entry.shape)} sizes, {len(entry.stride)} steps")
     if entry.offset_bytes % item_bytes(entry.dtype):
         raise BadIndexError(f"tensor {name!r}: offset {entry.offset_bytes} splits an element")
+    if entry.elements * item_bytes(entry.dtype) > MOST_TENSOR_BYTES:
+        raise BadIndexError(f"tensor {name!r}: more than {MOST_TENSOR_BYTES} bytes of elements")
     size = partitions[entry.partition].size_bytes
     if entry.end_bytes > size:
         raise BadIndexError(
@@ -181,8 +196,14 @@ def _carried(found: object) -> Carried:
 
 
 def _file(row: Mapping[str, Any], *, nested: bool) -> str:
-    """A file's name below the checkpoint's folder: it cannot climb out or hide."""
-    name = _text(row, "file")
+    return plain_name(_text(row, "file"), nested=nested)
+
+
+def plain_name(name: str, *, nested: bool) -> str:
+    """A file's name below the checkpoint's folder, which cannot climb out; `nested` allows folders.
+
+    Raises BadIndexError.
+    """
     parts = name.split("/")
     climbs = any(part in ("", ".", "..") for part in parts) or "\\" in name or "\0" in name
     if climbs or (not nested and len(parts) > 1):
@@ -223,6 +244,8 @@ def _text(found: Mapping[str, Any], key: str) -> str:
     value = found.get(key)
     if not isinstance(value, str) or not value:
         raise BadIndexError(f"{key} is {str(value)[:40]!r}, expected text")
+    if not value.isascii() and SURROGATES.search(value):
+        raise BadIndexError(f"{key} is {value[:40]!r}, expected text that can be encoded")
     return value
 
 
@@ -248,10 +271,6 @@ def _digest(found: Mapping[str, Any], key: str) -> str:
 
 
 def _hexadecimal(value: object, key: str) -> str:
-    if not isinstance(value, str) or len(value) != 2 * DIGEST_BYTES or not _is_hex(value):
+    if not isinstance(value, str) or not HEXADECIMAL.fullmatch(value):
         raise BadIndexError(f"{key} is {str(value)[:40]!r}, expected 32 hexadecimal digits")
     return value
-
-
-def _is_hex(value: str) -> bool:
-    return all(letter in "0123456789abcdef" for letter in value)

@@ -6,15 +6,19 @@ that died holds none, whatever killed it: the next one of that name takes its le
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from runtime.store.errors import StoreError
 from runtime.store.files import Files
+from runtime.store.format.data_file import named
+from runtime.store.format.index import INDEX_FILE
 
-SUFFIX = ".partial"
+SUFFIX: Final = ".partial"
 
 
 @contextmanager
@@ -29,18 +33,40 @@ def replaced_at_once(target: Path, files: Files, *, replace: bool) -> Iterator[P
     _refuse_existing(target, replace=replace)
     remove_left_overs(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}{SUFFIX}")
-    partial.mkdir(parents=True)
+    lock = _make(partial, target)
     try:
-        with _locked(partial):
-            yield partial
+        yield partial
+        with named(target):
             _take_the_name(partial, target, files, replace=replace)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
 
 
 def _refuse_existing(target: Path, *, replace: bool) -> None:
-    if os.path.lexists(target) and not replace:
+    if not os.path.lexists(target):
+        return
+    if not replace:
         raise StoreError(f"{target}: is there already; another name, or replace it")
+    if target.is_symlink() or not (target / INDEX_FILE).is_file():
+        raise StoreError(f"{target}: is not a checkpoint, and only a checkpoint is replaced")
+
+
+def _make(partial: Path, target: Path) -> int:
+    """Make the folder and hold its lock: the descriptor that holds it.
+
+    Between the two, another writer may take it for a left-over: then that one goes on.
+    """
+    with named(partial):
+        try:
+            partial.mkdir()
+            lock = lock_folder(partial)
+        except (FileExistsError, FileNotFoundError, BlockingIOError):
+            raise _busy(target, partial) from None
+        if not partial.exists():
+            os.close(lock)
+            raise _busy(target, partial)
+        return lock
 
 
 def _take_the_name(partial: Path, target: Path, files: Files, *, replace: bool) -> None:
@@ -55,22 +81,33 @@ def _take_the_name(partial: Path, target: Path, files: Files, *, replace: bool) 
 
 def remove_left_overs(target: Path) -> None:
     """Take away what dead writers of this name left. Raises StoreError beside a living one."""
-    for partial in target.parent.glob(f".{target.name}.*{SUFFIX}"):
+    ours = re.compile(rf"\.{re.escape(target.name)}\.\d+{re.escape(SUFFIX)}")
+    for partial in target.parent.iterdir():
+        if not ours.fullmatch(partial.name):
+            continue
         try:
-            with _locked(partial):
-                shutil.rmtree(partial, ignore_errors=True)
+            lock = lock_folder(partial)
         except BlockingIOError:
-            raise StoreError(f"{target}: another process is writing it ({partial.name})") from None
-        except FileNotFoundError:
-            continue  # its writer was quicker
+            raise _busy(target, partial) from None
+        except OSError:
+            continue  # its writer was quicker, or it is no folder
+        shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which the kernel takes back from the dead. Raises BlockingIOError."""
+def lock_folder(folder: Path) -> int:
+    """A descriptor that holds a folder's lock until it is closed; the kernel closes a dead one's.
+
+    Raises BlockingIOError where a living process holds it.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
+    except OSError:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _busy(target: Path, partial: Path) -> StoreError:
+    return StoreError(f"{target}: another process is writing it ({partial.name})")

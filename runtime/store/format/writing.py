@@ -7,10 +7,10 @@ tensor. It knows no format but ours: what is written comes as a Source.
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.store.errors import NoSpaceError
+from runtime.store.errors import NoSpaceError, ReadError, WriteError
 from runtime.store.files import DISK, Files
 from runtime.store.format.data_file import DataFile, named
-from runtime.store.format.encoding import encode
+from runtime.store.format.encoding import decode, encode, plain_name
 from runtime.store.format.hashing import DEFAULT_HASH, digest
 from runtime.store.format.index import (
     CHUNK_BYTES,
@@ -45,17 +45,20 @@ def write_checkpoint(
     Raises StoreError for a target that is there (unless `replace`), NoSpaceError before or while
     the disk fills up, WriteError where it fails: then the target is as it was.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _refuse_too_large(source, target, files)
+    with named(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_too_large(source, target, files)
     with replaced_at_once(target, files, replace=replace) as folder:
         index = _Writer(source, folder, files, chunk_bytes, progress).write()
-        _write_file(folder / INDEX_FILE, encode(index), files)
+        text = encode(index)
+        decode(text)  # what no reader would take is not left behind
+        _write_file(folder / INDEX_FILE, text, files)
     return index
 
 
 def _refuse_too_large(source: Source, target: Path, files: Files) -> None:
     need = sum(place(extents)[1] for extents in source.partitions)
-    need += sum(path.stat().st_size for _, path in source.carried)
+    need += sum(path.stat().st_size for _, path in source.carried if path.is_file())
     free = files.free_bytes(target.parent)
     if need + INDEX_ROOM_BYTES > free:
         raise NoSpaceError(
@@ -139,10 +142,17 @@ class _Writer:
         ]
 
     def _carry(self, name: str, path: Path) -> Carried:
-        data = path.read_bytes()
+        plain_name(name, nested=True)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ReadError(path, error.strerror or str(error)) from None
         copy = self._folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         _write_file(copy, data, self._files)
+        with named(copy):
+            for folder in Path(name).parents:
+                self._files.sync_folder(self._folder / folder)
         return Carried(name, len(data), digest(DEFAULT_HASH, data))
 
 
@@ -153,7 +163,10 @@ def _write_file(path: Path, data: bytes, files: Files) -> None:
         try:
             done = 0
             while done < len(data):
-                done += files.pwrite(descriptor, data[done:], done)
+                count = files.pwrite(descriptor, data[done:], done)
+                if count <= 0:
+                    raise WriteError(path, "nothing was written", offset_bytes=done)
+                done += count
             files.sync(descriptor)
         finally:
             files.close(descriptor)
