@@ -1,4 +1,4 @@
-"""`hotbed bench`: how fast the simulator is, beside other simulators in the same run.
+"""`hotbed bench`: how fast the simulator is beside others, and how fast checkpoints load.
 
 It knows words and exit codes; everything heavy runs in processes of its own.
 """
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from hotbed.bench.load import load
 from hotbed.errors import one_line_errors
 
 app = typer.Typer(
@@ -123,6 +124,9 @@ def policies(
         typer.echo(json.dumps(rows, indent=2))
     else:
         Console().print(decision_table(rows))
+
+
+app.command()(load)
 
 
 def _asked_for(name: str, only: list[str] | None) -> bool:

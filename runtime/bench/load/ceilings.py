@@ -88,6 +88,10 @@ class Ceilings:
             left -= length
         return size_bytes, time.perf_counter() - begin
 
+    def held(self, size_bytes: int) -> bytes:
+        """What lies in the first bytes of the memory: that of the last read."""
+        return bytes(self._view[:size_bytes])
+
     def _read(self, path: Path, size: int, *, direct: bool) -> tuple[int, float]:
         descriptor = _open(path, os.O_RDONLY | (os.O_DIRECT if direct else 0))
         try:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 def figures(measurements: Measurements) -> Figures:
     """Everything that a reader asks for, as plain values. Parts without rows are left out."""
-    loads = paired_loads(measurements)
+    loads = [one for one in paired_loads(measurements) if one.row.identical]
     bases = [one for one in loads if one.row.kind == "base"]
     found: Figures = {"machine": asdict(measurements.machine), "seed": measurements.seed}
     found |= {part: _hop(part, bases) for part in HOPS if _of(bases, HOPS[part])}
@@ -39,6 +39,11 @@ def figures(measurements: Measurements) -> Figures:
     found["ceilings_gb_per_s"] = _ceilings(measurements)
     found["missing"] = dict(measurements.missing)
     return {key: value for key, value in found.items() if value not in ({}, [])}
+
+
+def wrong_loaders(measurements: Measurements) -> list[str]:
+    """Those that gave other bytes than were written; none of their rates count."""
+    return sorted({row.loader for row in measurements.loads if not row.identical})
 
 
 def _hop(part: str, pairs: Sequence[Paired[LoadRow]]) -> Figures:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 
 import torch
-import xxhash
 
 from runtime.bench.load.manifests import Fingerprint
+from runtime.store.format.hashing import DEFAULT_HASH, digest
 
 
 def fingerprint(tensor: torch.Tensor) -> Fingerprint:
     dense = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    digest = xxhash.xxh3_128_hexdigest(dense.numpy().data)
-    return [str(tensor.dtype).removeprefix("torch."), list(tensor.shape), digest]
+    found = digest(DEFAULT_HASH, dense.numpy().data)
+    return [str(tensor.dtype).removeprefix("torch."), list(tensor.shape), f"{DEFAULT_HASH}:{found}"]
 
 
 def difference(

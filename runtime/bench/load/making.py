@@ -22,7 +22,7 @@ from runtime.bench.gpu.shapes import Shape
 from runtime.bench.load.checkpoints import Checkpoint
 from runtime.bench.load.fingerprints import fingerprint
 from runtime.bench.load.manifests import Manifest, read_manifest, write_manifest
-from runtime.bench.load.places import Place
+from runtime.bench.load.places import Place, files_under
 from runtime.loaders.formats import Format
 
 Tensors = Mapping[str, torch.Tensor]
@@ -70,7 +70,17 @@ def make(
         found = Manifest(seed, found.formats, number, prints)
         write_manifest(place, found)
     say("disk")
-    os.sync()  # what is still to be written would be counted to the first measurement
+    _sync(place)
+
+
+def _sync(place: Place) -> None:
+    """What is still to be written would be counted to the first measurement."""
+    for path in files_under([place.folder]):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

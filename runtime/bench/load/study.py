@@ -12,7 +12,7 @@ from typing import Final
 
 from runtime.bench.load.ceilings import Ceilings
 from runtime.bench.load.checkpoints import BASES, Checkpoint
-from runtime.bench.load.conversation import Child
+from runtime.bench.load.conversation import Child, ChildError
 from runtime.bench.load.ledger import Ledger
 from runtime.bench.load.machine import machine
 from runtime.bench.load.places import Place, files_under
@@ -23,17 +23,13 @@ from runtime.bench.measurements import Measurements, What
 from runtime.loaders.formats import LoaderError
 from runtime.loaders.probing import Probed, probe
 from runtime.store.errors import StoreError
-from runtime.store.reading.cachestat import cached_share, drop
+from runtime.store.reading.page_cache import cached_share, drop_cached
 
 COLD: Final = 0.01  # at most this share of a cold file may be in the page cache
 WARM_UP: Final = BASES["5m"]
 SPARE_BYTES: Final = 64 << 20  # what formats add to the weights
 
 Advance = Callable[[int, str], None]
-
-
-class WrongBytesError(StoreError):
-    """A loader gave other bytes than were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ class Study:
         return sum(len(self._steps(one)) for one in self._asked.checkpoints) * self._asked.rounds
 
     def run(self, advance: Advance) -> Measurements:
-        """Raises StoreError: a full disk, a process that failed, bytes that are wrong."""
+        """Raises StoreError: too full a disk, one that refuses O_DIRECT, files that stay cached."""
         about = machine(self._asked.folder)
         largest = max(one.weight_bytes for one in self._asked.checkpoints)
         with Ceilings(largest + SPARE_BYTES) as ceilings:
@@ -81,7 +77,7 @@ class Study:
     def _run_checkpoint(self, checkpoint: Checkpoint, ceilings: Ceilings, advance: Advance) -> None:
         at_once = MOST_CONCURRENT - 1 if self._is_concurrent(checkpoint) else 0
         with prepared(
-            {checkpoint: at_once, WARM_UP: 0},
+            {WARM_UP: 0, checkpoint: at_once},
             self._asked.folder,
             formats(checkpoint, self._loaders),
             seed=self._asked.seed,
@@ -97,9 +93,20 @@ class Study:
                     self._steps(checkpoint), self._asked.seed, checkpoint.name, number
                 ):
                     advance(self._done, f"{checkpoint.name} round {number}: {step.words()}")
-                    self._run_step(step, checkpoint, files, ceilings)
+                    self._try_step(step, checkpoint, files, ceilings)
                     self._done += 1
         advance(self._done, "")
+
+    def _try_step(
+        self, step: Step, checkpoint: Checkpoint, files: Prepared, ceilings: Ceilings
+    ) -> None:
+        """A loader that failed once is left out from then on, and said to be missing."""
+        if step.loader in self.missing:
+            return
+        try:
+            self._run_step(step, checkpoint, files, ceilings)
+        except ChildError as error:
+            self.missing[step.loader] = f"{checkpoint.name}, {step.words()}: {error}"
 
     def _run_step(
         self, step: Step, checkpoint: Checkpoint, files: Prepared, ceilings: Ceilings
@@ -109,28 +116,25 @@ class Study:
         with Child(self._words(step, checkpoint, files)) as child:
             child.prepare()
             self._set_cache(step, read, ceilings)
-            cached = cached_share(read[0])
+            cached = _cached_share(read[0])
             self._measure_beside(step, read[0], checkpoint, place, ceilings)
             outcome = child.go()
             self._measure_beside(step, read[0], checkpoint, place, ceilings)
             wrong = child.check()
-        if wrong is not None:
-            raise WrongBytesError(f"{step.loader}, {checkpoint.name}: {wrong}")
         self._ledger.done(
             step,
             checkpoint,
             outcome,
             device=self._asked.device,
             cached_before=cached,
-            identical=True,
+            identical=wrong is None,
         )
 
     def _set_cache(self, step: Step, read: Sequence[Path], ceilings: Ceilings) -> None:
         """Cold: really gone, or it is refused. Warm: read through once."""
         for path in read:
             if step.hop == "ssd":
-                drop(path)
-                share = cached_share(path)
+                share = drop_cached(path)
                 if share is not None and share > COLD:
                     raise StoreError(f"{path}: {share:.0%} stays in the page cache; not cold")
             elif step.hop == "page_cache":
@@ -182,6 +186,11 @@ class Study:
         if not bases or STORE not in self._loaders:
             return False
         return checkpoint == min(bases, key=lambda one: one.weight_bytes)
+
+
+def _cached_share(path: Path) -> float | None:
+    with path.open("rb") as file:
+        return cached_share(file.fileno())
 
 
 def _refuse_unknown(only: Sequence[str], probed: Mapping[str, Probed]) -> None:
