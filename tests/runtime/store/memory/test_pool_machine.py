@@ -16,8 +16,7 @@ from runtime.store.memory.regions import Region
 
 PAGES = 7
 STRIDE = 4096  # one byte of every 4 KiB is marked and looked at
-NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
-SOME = st.integers(0, 119)  # a place among the names there are and one that is not, if divided
+SOME = st.integers(0, 119)  # which of the names there are
 # Large integers drawn from a range are mostly small ones: pages are drawn, and bytes beside them.
 SIZES = st.builds(
     lambda pages, beside: max(0, pages * PAGE_BYTES + beside),
@@ -56,31 +55,43 @@ class PoolMachine(RuleBasedStateMachine):
         self.model: dict[str, Entry] = {}
         self.marks = 0
 
-    @rule(name=NAMES, size_bytes=SIZES, complete=st.booleans())
-    def reserve(self, name: str, size_bytes: int, complete: bool) -> None:
+    @rule(size_bytes=SIZES, complete=st.booleans())
+    def reserve(self, size_bytes: int, complete: bool) -> None:
+        self.marks += 1
+        name = f"model {self.marks}"
         free = PAGES - sum(pages_for(entry.size_bytes) for entry in self.model.values())
-        wanted = pages_for(size_bytes)
+        most = free if self.region.kind.shared else self.longest_free_run()
         try:
             holding = self.pool.reserve(name, size_bytes)
-        except PoolRefusedError:
-            assert name in self.model
-            return
         except PoolFullError:
-            assert name not in self.model
-            assert wanted > (free if self.region.kind.shared else self.longest_free_run())
+            assert pages_for(size_bytes) > most
             return
-        assert name not in self.model
-        assert wanted <= free
+        assert pages_for(size_bytes) <= most
         assert self.region.kind.shared or holding.contiguous
-        assert len(set(holding.pages)) == wanted
-        self.marks += 1
-        entry = Entry(holding, size_bytes, self.marks % 251 + 1)
-        for buffer in holding.buffers(0, holding.capacity_bytes):
-            np.frombuffer(buffer, np.uint8)[::STRIDE] = entry.mark
-        self.model[name] = entry
-        if complete:
-            self.pool.commit(holding)
-            entry.resident = True
+        self.entered(name, Entry(holding, size_bytes, self.marks % 251 + 1), complete)
+
+    @rule(evicted=st.sets(st.integers(0, PAGES - 1), min_size=2, max_size=PAGES))
+    def fill(self, evicted: set[int]) -> None:
+        """Take what is free page by page, and leave holes."""
+        names = []
+        while self.pool.free_bytes:
+            self.marks += 1
+            names.append(f"page {self.marks}")
+            entry = Entry(self.pool.reserve(names[-1], 1), 1, self.marks % 251 + 1)
+            self.entered(names[-1], entry, True)
+        for place in evicted:
+            if place < len(names):
+                self.pool.evict(names[place])
+                del self.model[names[place]]
+        if self.region.kind.shared:  # what takes the holes lies apart, and is looked at as one
+            self.reserve(self.pool.free_bytes, True)
+            self.look(f"model {self.marks}")
+
+    @rule(some=SOME)
+    def reserve_again(self, some: int) -> None:
+        name = self.named(some)
+        if name in self.model:
+            assert refused(lambda: self.pool.reserve(name, 1))
 
     @rule(some=SOME, pinned=st.booleans())
     def commit(self, some: int, pinned: bool) -> None:
@@ -134,7 +145,9 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(some=SOME)
     def map(self, some: int) -> None:
-        name = self.named(some)
+        self.look(self.named(some))
+
+    def look(self, name: str) -> None:
         try:
             mapping = self.pool.map(name)
         except PoolRefusedError:
@@ -188,10 +201,19 @@ class PoolMachine(RuleBasedStateMachine):
             for kept in (part for look in entry.looks for part in look.slices):
                 assert set(bytes(kept)) <= {entry.mark}
 
+    def entered(self, name: str, entry: Entry, complete: bool) -> None:
+        """Mark every page, and tell the model."""
+        for buffer in entry.holding.buffers(0, entry.holding.capacity_bytes):
+            np.frombuffer(buffer, np.uint8)[::STRIDE] = entry.mark
+        if complete:
+            self.pool.commit(entry.holding)
+            entry.resident = True
+        self.model[name] = entry
+
     def named(self, some: int) -> str:
         """One of the names that the pool holds, or seldom one that it does not."""
-        names = [*self.model, "nobody"]
-        return names[some % len(names)]
+        names = tuple(self.model)
+        return names[some % len(names)] if names and some < 110 else "nobody"
 
     def teardown(self) -> None:
         self.model.clear()
@@ -219,7 +241,7 @@ class PoolMachine(RuleBasedStateMachine):
         return longest
 
 
-def refused(order: Callable[[], None]) -> bool:
+def refused(order: Callable[[], object]) -> bool:
     try:
         order()
     except PoolRefusedError:
