@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from runtime.store.errors import StoreError, TruncatedError
 from runtime.store.reading.open_file import BLOCK_BYTES, OpenFile
+
+MOST_PIECES: Final = 1024  # IOV_MAX of Linux: a read of more is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +98,4 @@ def _rest(buffers: Sequence[memoryview], start: int, end: int) -> list[memoryvie
         if first < last:
             rest.append(buffer[first:last])
         offset += len(buffer)
-    return rest
+    return rest[:MOST_PIECES]

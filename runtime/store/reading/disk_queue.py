@@ -40,7 +40,6 @@ class DiskQueue:
         self._remove(work)
         with self._changed:
             self._changed.wait_for(lambda: not self._reading[work])
-            self._reading.pop(work, None)
 
     def poke(self) -> None:
         """A work that had no place for its next chunk may have one again."""
@@ -65,17 +64,26 @@ class DiskQueue:
             thread.start()
 
     def _run(self) -> None:
-        while (job := self._next()) is not None:
-            work, chunk = job
-            error = _read(work, chunk)
-            if error:
-                self._remove(work)
-                work.failed(error)  # before it counts as done: `withdraw` waits for this, too
-            self._done(work, chunk)
+        while self._serve():
+            pass  # a frame of its own for each chunk: a waiting thread keeps no memory alive
+
+    def _serve(self) -> bool:
+        job = self._next()
+        if job is None:
+            return False
+        work, chunk = job
+        error = _read(work, chunk)
+        if error:
+            self._remove(work)
+            work.failed(error)  # before it counts as done: `withdraw` waits for this, too
+        self._done(work, chunk)
+        return True
 
     def _done(self, work: Work, chunk: Chunk) -> None:
         with self._changed:
             self._reading[work] -= 1
+            if not self._reading[work]:
+                del self._reading[work]  # nothing may keep a finished work, and its memory
             self._tuning.landed(chunk.size_bytes, time.monotonic())
             if not self._closed:
                 self._grow()
@@ -131,7 +139,7 @@ def _read(work: Work, chunk: Chunk) -> StoreError | None:
         read_chunk(work.file, chunk)
         work.landed(chunk)
     except StoreError as error:
-        return error
+        return error.with_traceback(None)  # its frames would keep views of the memory
     except Exception as error:  # a device that is lost, a bug: nobody may wait for it for ever
         return StoreError(f"{work.file.path}: {type(error).__name__}: {error}")
     return None

@@ -69,7 +69,11 @@ class FileReading:
             return None
         offset = self._taken
         size = min(self._chunk, self._size - offset)
-        buffers = self._place(offset, size)
+        try:
+            buffers = self._place(offset, size)
+        except Exception as error:  # raised under the queue's lock, it would end a thread
+            self._end(_as_store_error(self.file.path, error))
+            return None
         if buffers is None:
             return None
         self._taken += size
@@ -77,16 +81,26 @@ class FileReading:
 
     def landed(self, chunk: Chunk) -> None:
         if self._check:
-            self._check(chunk)
+            self._checked(self._check, chunk)
         if self._on_chunk:
             self._on_chunk(chunk)
         with self._lock:
             self.landed_bytes += chunk.size_bytes
             last = self.landed_bytes == self._size
         if last:
-            if self.file.changed:
-                raise ChangedError(self.file.path, "was written to while it was being read")
+            self._refuse_changed()
             self._end(None)
+
+    def _checked(self, check: Callable[[Chunk], None], chunk: Chunk) -> None:
+        try:
+            check(chunk)
+        except CorruptError:
+            self._refuse_changed()  # then that is the news
+            raise
+
+    def _refuse_changed(self) -> None:
+        if self.file.changed:
+            raise ChangedError(self.file.path, "was written to while it was being read")
 
     def failed(self, error: StoreError) -> None:
         self._end(error)
@@ -110,6 +124,12 @@ class FileReading:
             self._ended.set()
         if self._on_end:
             self._on_end(error)
+
+
+def _as_store_error(path: Path, error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error.with_traceback(None)
+    return StoreError(f"{path}: {type(error).__name__}: {error}")
 
 
 def _refuse_size(file: OpenFile, size_bytes: int) -> None:
@@ -161,8 +181,11 @@ def read_file(path: Path, memory: memoryview, queue: DiskQueue, files: Files = D
             ],
             size_bytes=size,
         )
-        reading.begin(queue)
-        reading.wait()
+        try:
+            reading.begin(queue)
+            reading.wait()
+        finally:
+            queue.withdraw(reading)  # after an error, other threads may still be at its memory
         return size
     finally:
         file.close()

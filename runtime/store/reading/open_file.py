@@ -8,6 +8,7 @@ import errno
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,27 +22,43 @@ MOST_AT_ONCE: Final = 64
 RWF_DONTCACHE: Final = 0x80  # uncached buffered reads: Linux 6.14 and later
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """How a file is read: which descriptor, and with which flags."""
+
+    descriptor: int
+    direct: bool
+    flags: int
+
+
 class OpenFile:
-    """One descriptor, or two once direct reads had to be given up. Safe for threads."""
+    """A file, and the best way of reading it that was not refused yet. Safe for threads."""
 
     def __init__(self, path: Path, files: Files) -> None:
         """Open it. Raises ReadError."""
         self.path = path
         self._files = files
         self._lock = threading.Lock()
-        self._buffered: int | None = None
-        self._given_up: int | None = None  # a direct one that threads may still be reading through
-        self._flags = RWF_DONTCACHE
-        self._direct = self._open_direct()
-        if self._direct is None:
-            self._buffered = self._open(direct=False)
-        self.state = self._state()
-        self.cached = self._is_cached()
+        self._descriptors: list[int] = []
+        try:
+            self._way = self._first_way()
+            self.state = self._state()
+            self.cached = self._is_cached()
+            if self.cached:
+                self._way = self._cached_way()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def direct(self) -> bool:
         """Whether reads go past the page cache, and must keep to blocks."""
-        return self._direct is not None and not self.cached
+        return self._way.direct
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may read it together: copies in memory want no more than the cores."""
+        return max(2, os.cpu_count() or 2) if self.cached else MOST_AT_ONCE
 
     def read(self, buffers: Sequence[memoryview], offset_bytes: int) -> int:
         """Bytes read from a multiple of BLOCK_BYTES (or from anywhere, once not direct).
@@ -49,89 +66,91 @@ class OpenFile:
         0 at the end of the file. Raises ReadError.
         """
         while True:
+            way = self._way
             try:
-                return self._read(buffers, offset_bytes)
+                return self._files.preadv(way.descriptor, buffers, offset_bytes, way.flags)
             except InterruptedError:
                 continue
             except OSError as error:
-                if not self._gives_way(error):
-                    said = error.strerror or str(error)
-                    raise ReadError(self.path, said, offset_bytes=offset_bytes) from None
+                refused = error.errno in (errno.EINVAL, errno.EOPNOTSUPP)
+                if not (refused and self._give_way(way)):
+                    raise self._error(error, offset_bytes) from None
 
-    def _read(self, buffers: Sequence[memoryview], offset_bytes: int) -> int:
-        direct = self._direct
-        if direct is not None and not self.cached:
-            return self._files.preadv(direct, buffers, offset_bytes)
-        assert self._buffered is not None
-        flags = 0 if self.cached else self._flags
-        return self._files.preadv(self._buffered, buffers, offset_bytes, flags)
+    def _give_way(self, refused: _Way) -> bool:
+        """Whether another way is left; perhaps another thread has found it already."""
+        with self._lock:
+            if self._way is refused:
+                if not refused.direct and not refused.flags:
+                    return False
+                self._way = self._after(refused)
+            return True
 
-    def _gives_way(self, error: OSError) -> bool:
-        """Whether another way of reading is left after this refusal."""
-        if error.errno == errno.EINVAL and not self.cached and self._buffered is None:
-            self.give_up_direct()
-            return True
-        if error.errno in (errno.EOPNOTSUPP, errno.EINVAL) and self._flags and not self.cached:
-            self._flags = 0
-            return True
-        return False
+    def _after(self, way: _Way) -> _Way:
+        if way.direct:
+            return _Way(self._open(direct=False), direct=False, flags=RWF_DONTCACHE)
+        return _Way(way.descriptor, direct=False, flags=0)
 
     def give_up_direct(self) -> None:
         """Read through the page cache from here on. Raises ReadError."""
         with self._lock:
-            if self._buffered is None:
-                self._buffered = self._open(direct=False)
-            if self._direct is not None:
-                self._given_up, self._direct = self._direct, None
-
-    @property
-    def at_once(self) -> int:
-        """How many threads may read it together: copies in memory want no more than the cores."""
-        return max(2, os.cpu_count() or 2) if self.cached else MOST_AT_ONCE
+            if self._way.direct:
+                self._way = self._after(self._way)
 
     @property
     def changed(self) -> bool:
-        """Whether the file was written to since it was opened. Raises ReadError."""
-        return self._state() != self.state
+        """Whether the file was written to, or another took its name, since it was opened.
+
+        Raises ReadError.
+        """
+        return self._state() != self.state or self._replaced()
 
     def close(self) -> None:
         """Close what is open; a second time does nothing. Nobody may be reading."""
         with self._lock:
-            open_ones = {self._direct, self._buffered, self._given_up} - {None}
-            self._direct = self._buffered = self._given_up = None
-        for descriptor in open_ones:
-            assert descriptor is not None
+            descriptors, self._descriptors = self._descriptors, []
+        for descriptor in descriptors:
             self._files.close(descriptor)
 
-    def _open_direct(self) -> int | None:
+    def _first_way(self) -> _Way:
         try:
-            return self._files.open_read(self.path, direct=True)
+            descriptor = self._files.open_read(self.path, direct=True)
         except OSError as error:
-            if error.errno == errno.EINVAL:
-                return None
-            raise ReadError(self.path, error.strerror or str(error)) from None
+            if error.errno != errno.EINVAL:
+                raise self._error(error) from None
+            return _Way(self._open(direct=False), direct=False, flags=RWF_DONTCACHE)
+        self._descriptors.append(descriptor)
+        return _Way(descriptor, direct=True, flags=0)
+
+    def _cached_way(self) -> _Way:
+        descriptor = self._open(direct=False) if self._way.direct else self._way.descriptor
+        return _Way(descriptor, direct=False, flags=0)
 
     def _open(self, *, direct: bool) -> int:
         try:
-            return self._files.open_read(self.path, direct=direct)
+            descriptor = self._files.open_read(self.path, direct=direct)
         except OSError as error:
-            raise ReadError(self.path, error.strerror or str(error)) from None
+            raise self._error(error) from None
+        self._descriptors.append(descriptor)
+        return descriptor
 
     def _state(self) -> FileState:
-        descriptor = self._direct if self._direct is not None else self._buffered
-        assert descriptor is not None
         try:
-            return self._files.state(descriptor)
+            return self._files.state(self._descriptors[0])
         except OSError as error:
-            raise ReadError(self.path, error.strerror or str(error)) from None
+            raise self._error(error) from None
+
+    def _replaced(self) -> bool:
+        """Whether the name leads to another file. One that lost its name is still all there."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return (found.st_ino, found.st_dev) != (self.state.inode, self.state.device)
 
     def _is_cached(self) -> bool:
         """Whether most of it is in memory already: then a copy beats the disk by far."""
-        descriptor = self._direct if self._direct is not None else self._buffered
-        assert descriptor is not None
-        share = cached_share(descriptor)
-        if share is None or share <= MOSTLY:
-            return False
-        if self._buffered is None:
-            self._buffered = self._open(direct=False)
-        return True
+        share = cached_share(self._descriptors[0])
+        return share is not None and share > MOSTLY
+
+    def _error(self, error: OSError, offset_bytes: int | None = None) -> ReadError:
+        return ReadError(self.path, error.strerror or str(error), offset_bytes=offset_bytes)

@@ -17,9 +17,10 @@ class Tuning:
 
     def __init__(self, start: int = START, most: int = MOST) -> None:
         self.threads = start
-        self.settled = start >= most
+        self.settled = False
         self._most = most
         self._best_rate = 0.0
+        self._before = start  # the threads that gave the best rate
         self._begun_at: float | None = None
         self._bytes = 0
         self._chunks = 0
@@ -42,10 +43,10 @@ class Tuning:
 
     def _judge(self, rate: float) -> None:
         if rate < self._best_rate * GAIN:
-            self.threads //= 2
+            self.threads = self._before
             self.settled = True
         else:
-            self._best_rate = rate
+            self._best_rate, self._before = rate, self.threads
             self.threads = min(2 * self.threads, self._most)
-            self.settled = self.threads == self._most
+            self.settled = self.threads == self._before
         self.idle()
