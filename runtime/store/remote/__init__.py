@@ -1,0 +1,1 @@
+"""Checkpoints that lie elsewhere: fetched over fsspec in pieces, resumed, checked."""
