@@ -180,6 +180,14 @@ def test_what_lies_apart_is_shown_in_order_and_stitched_once(pool: Pool) -> None
         del values
 
 
+def test_what_lies_apart_gives_all_its_pages_back(pool: Pool) -> None:
+    scattered(pool, "m")
+    pool.map("m").close()
+    pool.evict("m")
+    assert pool.free_bytes == 4 * PAGE_BYTES
+    pool.check()
+
+
 def test_a_mapping_is_written_to_only_if_it_was_asked_for(pool: Pool) -> None:
     for name in (scattered(pool, "apart").name, "page 1"):
         with pool.map(name) as mapping, pytest.raises(TypeError, match="read-only"):
