@@ -35,6 +35,11 @@ class Ceilings:
         self._region = Region.create(size_bytes, shared=False, huge=True)
         self._view = self._region.view
 
+    @property
+    def huge_share(self) -> float:
+        """How much of the memory really lies on huge pages: on others the disk looks slower."""
+        return self._region.huge_bytes / self._region.size_bytes
+
     def disk(self, path: Path, size_bytes: int | None = None) -> tuple[int, float]:
         """O_DIRECT reads of the file, each chunk to a place of its own."""
         fits = min(size_bytes or path.stat().st_size, self._region.size_bytes)

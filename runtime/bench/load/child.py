@@ -1,7 +1,8 @@
 """A process for one measurement: `python -m runtime.bench.load.child`.
 
 It reads the words of its task as a line of JSON and answers a line a step: `ready` after it has
-prepared, the times after `go`, and whether the bits are right after `check`. Standard output is
+prepared, the times after `go`, whether the bits are right after `check`, and after `link` what a
+copy of pinned memory to its device takes. Standard output is
 kept for these lines; whatever a package prints goes to standard error.
 """
 
@@ -11,6 +12,9 @@ import sys
 from dataclasses import asdict
 from typing import Any, TextIO
 
+import torch
+
+from runtime.bench.gpu.links import link
 from runtime.bench.load.tasks import LoadFiles, Task
 from runtime.bench.load.usage import timed
 from runtime.bench.load.words import LOAD, Asked
@@ -45,7 +49,10 @@ def _step(word: str, task: Task, asked: Asked) -> dict[str, Any]:
     if word == "check":
         with open(asked.manifest, encoding="utf-8") as file:
             return {"wrong": task.wrong(json.load(file)["tensors"])}
-    raise ValueError(f"{word!r}: expected go or check")
+    if word == "link":
+        found = link(torch.device(asked.device), asked.weight_bytes)
+        return {"bytes": asked.weight_bytes, "seconds": found["to_device_s"]}
+    raise ValueError(f"{word!r}: expected go, check or link")
 
 
 def _answers() -> TextIO:

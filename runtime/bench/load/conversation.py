@@ -54,6 +54,11 @@ class Child:
         answer = self._ask("go")
         return Outcome(Used(**answer["used"]), tuple(Lap(**lap) for lap in answer["laps"]))
 
+    def link(self) -> tuple[int, float]:
+        """Bytes and seconds of a copy of pinned memory to the device."""
+        answer = self._ask("link")
+        return answer["bytes"], answer["seconds"]
+
     def check(self) -> str | None:
         """What is wrong with the result's bits; None where nothing is."""
         wrong: str | None = self._ask("check")["wrong"]

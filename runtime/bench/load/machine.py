@@ -15,15 +15,15 @@ HUGE_PAGES: Final = Path("/sys/kernel/mm/transparent_hugepage")
 ROOT: Final = Path(__file__).parents[3]
 
 
-def machine(folder: Path) -> Machine:
-    """`folder` lies on the disk that is measured."""
+def machine(folder: Path, huge_share: float | None = None) -> Machine:
+    """`folder` lies on the disk that is measured; `huge_share` of the ceilings' memory is huge."""
     return Machine(
         cpu=_cpu(),
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=platform.release(),
         disk=_disk(folder),
-        huge_pages=_huge_pages(),
+        huge_pages=_huge_pages(huge_share),
         gpu=_gpu(),
         python=platform.python_version(),
         torch=_torch(),
@@ -50,10 +50,13 @@ def _disk(folder: Path) -> str:
     return best[1]
 
 
-def _huge_pages() -> str:
+def _huge_pages(huge_share: float | None) -> str:
     found = {name: _text(HUGE_PAGES / name) for name in ("enabled", "shmem_enabled")}
     chosen = {name: text.partition("[")[2].partition("]")[0] for name, text in found.items()}
-    return ", ".join(f"{name} {value or UNKNOWN}" for name, value in chosen.items())
+    words = [f"{name} {value or UNKNOWN}" for name, value in chosen.items()]
+    if huge_share is not None:
+        words.append(f"{huge_share:.0%} of the ceilings' memory")
+    return ", ".join(words)
 
 
 def _gpu() -> str | None:

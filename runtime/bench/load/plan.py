@@ -25,7 +25,7 @@ PREFERRED: Final[tuple[Format, ...]] = (
     "flashpack",
     "huggingface",
 )
-_BESIDE: Final[dict[Hop, What]] = {"ssd": "disk", "page_cache": "page_cache", "dram": "memcpy"}
+_BESIDE: Final[dict[Hop, What]] = {"ssd": "disk", "page_cache": "page_cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,11 @@ class Step:
 
 
 def steps(
-    checkpoint: Checkpoint, loaders: Mapping[str, frozenset[Format]], *, concurrent: bool
+    checkpoint: Checkpoint,
+    loaders: Mapping[str, frozenset[Format]],
+    *,
+    concurrent: bool,
+    device: str = "cpu",
 ) -> list[Step]:
     """`loaders` run here. `concurrent`: loads of the store at the same time as well."""
     found = [
@@ -60,7 +64,7 @@ def steps(
         for hop in ("ssd", "page_cache")
     ]
     if STORE in loaders:
-        found += _of_the_store(checkpoint)
+        found += _of_the_store(checkpoint, "memcpy" if device == "cpu" else "pcie")
         if concurrent:
             found += _at_once()
     return found
@@ -91,11 +95,11 @@ def _formats(
                 break
 
 
-def _of_the_store(checkpoint: Checkpoint) -> Iterator[Step]:
-    yield Step("pool", STORE, "hotbed", "dram", "memcpy")
+def _of_the_store(checkpoint: Checkpoint, link: What) -> Iterator[Step]:
+    yield Step("pool", STORE, "hotbed", "dram", link)
     yield Step("views", VIEWS, "hotbed", "dram", "memcpy")
     if checkpoint.kind == "adapter":
-        yield Step("attach", STORE, "hotbed", "dram", "memcpy", work="attach")
+        yield Step("attach", STORE, "hotbed", "dram", link, work="attach")
         return
     yield Step("create", STORE, "hotbed", "dram", None, work="pool")
     yield Step("import", STORE, "safetensors", "page_cache", "disk_write", work="import")

@@ -78,3 +78,11 @@ def test_a_process_is_gone_when_its_parent_stops_early(place: Place) -> None:
         stopped()
     with pytest.raises((ChildError, ValueError)):
         child.go()
+
+
+def test_the_link_to_the_device_is_measured_in_the_process(place: Place) -> None:
+    with Child(asked(place)) as child:
+        child.prepare()
+        size, seconds = child.link()
+    assert size == SMALL.weight_bytes
+    assert seconds > 0
