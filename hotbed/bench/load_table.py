@@ -112,11 +112,11 @@ def _milliseconds(facts: Mapping[str, Any] | None) -> str:
 
 
 def _pool_cell(one: Mapping[str, Any], key: str) -> str:
-    """Milliseconds, and the ratio to memcpy where bytes are copied."""
+    """Milliseconds, and the ratio to a plain copy over the link where bytes are copied."""
     if key not in one:
         return ""
-    ratio = one.get(key.replace("_ms", "_over_memcpy"))
-    copied = "" if ratio is None or key == "pool_to_tensors_ms" else f" ({ratio:.2f})"
+    ratio = one.get(key.replace("_ms", "_over_link"))
+    copied = "" if ratio is None else f" ({ratio:.2f})"
     return f"{one[key]:.2f}{copied}"
 
 

@@ -137,15 +137,17 @@ def _adapters(measurements: Measurements, pairs: Sequence[Paired[LoadRow]]) -> F
         for part, hop in HOPS.items():
             here[part] = _by_loader(_of(of, hop))
         pool = _of(of, "dram")
-        for key, loader in (("pool_to_tensors", "hotbed_views"), ("pool_to_device", "hotbed")):
-            mine = [one for one in pool if one.row.loader == loader]
-            if mine:
-                here[f"{key}_ms"] = 1e3 * median(one.row.seconds for one in mine)
-                here[f"{key}_over_memcpy"] = _middle(mine)
+        views = [one.row.seconds for one in pool if one.row.loader == "hotbed_views"]
+        copies = [one for one in pool if one.row.loader == "hotbed"]
+        if views:
+            here["pool_to_tensors_ms"] = 1e3 * median(views)
+        if copies:
+            here["pool_to_device_ms"] = 1e3 * median(one.row.seconds for one in copies)
+            here["pool_to_device_over_link"] = _middle(copies)
         attach = [one for one in attached if one.row.checkpoint == name]
         if attach:
             here["attach_ms"] = 1e3 * median(one.row.seconds for one in attach)
-            here["attach_over_memcpy"] = _ratio_of(one.ratio for one in attach)
+            here["attach_over_link"] = _ratio_of(one.ratio for one in attach)
         found[name] = here
     return found
 

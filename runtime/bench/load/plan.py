@@ -97,7 +97,8 @@ def _formats(
 
 def _of_the_store(checkpoint: Checkpoint, link: What) -> Iterator[Step]:
     yield Step("pool", STORE, "hotbed", "dram", link)
-    yield Step("views", VIEWS, "hotbed", "dram", "memcpy")
+    if link == "memcpy":  # tensors in the host's memory are some of the CPU's alone
+        yield Step("views", VIEWS, "hotbed", "dram", None)
     if checkpoint.kind == "adapter":
         yield Step("attach", STORE, "hotbed", "dram", link, work="attach")
         return

@@ -97,9 +97,9 @@ def test_an_adapter_has_its_times_from_the_pool_and_its_ratio_to_a_copy() -> Non
     facts = found["adapter"]["lora"]
     assert facts["rank"] == 16
     assert facts["pool_to_tensors_ms"] == pytest.approx(1.0)
-    assert facts["pool_to_device_over_memcpy"] == pytest.approx(0.8)
+    assert facts["pool_to_device_over_link"] == pytest.approx(0.8)
     assert facts["attach_ms"] == pytest.approx(125.0)
-    assert facts["attach_over_memcpy"] == pytest.approx(0.8)
+    assert facts["attach_over_link"] == pytest.approx(0.8)
     assert "pool_to_device" not in found  # that is the base models'
 
 
