@@ -79,7 +79,8 @@ class TierLoad(Sourced, frozen=True, kw_only=True):
     """What a loader gets out of a tier's link: its share, and the spread of the time it takes.
 
     `base_s` is what every load takes besides its bytes. `sharing_loss` is as in `sim.links.Link`:
-    what the tier's link loses with each further load on it.
+    what the tier's link loses with each further load on it; the cards that one load fills at once
+    count as so many.
     """
 
     efficiency: Part

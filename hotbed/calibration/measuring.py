@@ -4,6 +4,7 @@ What is measured, and how, is `runtime.bench.load`'s; this chooses what is enoug
 """
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -21,17 +22,15 @@ def measure(into: Path, folder: Path, rounds: int | None = None) -> Path:
 
     Raises CalibrationError without torch, StoreError where the store does not run, OSError.
     """
-    try:
-        from runtime.bench.load.checkpoints import adapter, base
-        from runtime.bench.load.study import Study, StudyAsked
-        from runtime.bench.measurements import write
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
+    if find_spec("torch") is None:
         raise CalibrationError(
             "measuring needs torch: pip install -r requirements-live.lock; or give a file of "
             "measurements"
-        ) from None
+        )
+    from runtime.bench.load.checkpoints import adapter, base
+    from runtime.bench.load.study import Study, StudyAsked
+    from runtime.bench.measurements import write
+
     checkpoints = (*(base(size) for size in SIZES), *(adapter(rank) for rank in RANKS))
     asked = StudyAsked(folder, checkpoints, rounds or ROUNDS, SEED, only=("hotbed",))
     study = Study(asked)

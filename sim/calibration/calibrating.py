@@ -95,7 +95,7 @@ def _residuals(profile: Profile, cells: Sequence[Cell]) -> str:
         predict_s(profile, cell.hop, cell.nbytes, cell.beside) / cell.median_s - 1 for cell in cells
     ]
     mean, p95 = of_errors(errors)
-    return f"fit of {len(cells)} cells, residuals {mean:.1%} on average and {p95:.1%} at the 95th"
+    return f"fit of {len(cells)} cells; residuals: mean {mean:.1%}, 95th percentile {p95:.1%}"
 
 
 def of_errors(errors: Collection[float]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ that went wrong does not bend the rest. The model is the simulator itself.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -22,8 +22,11 @@ from sim.profiles import Profile
 DRIFT: Final = 0.02
 #: Sizes must differ by this factor for a constant to be told from a bandwidth.
 SIZES_APART: Final = 2.0
-#: One load that reaches this share of what several reach together has the whole link.
-WHOLE_LINK: Final = 1.02
+#: Where fits of a link begin, in times of one load's rate.
+STARTS: Final = (1.05, 1.6, 2.6, 3.6)
+#: A fit with one number more must leave at most this share of the cost.
+BETTER: Final = 0.9
+MOST_STEPS: Final = 80
 
 Vector = npt.NDArray[np.float64]
 
@@ -47,7 +50,9 @@ class Asked:
     hop: str
     cells: Sequence[Cell]
     start: Pace
-    free: tuple[str, ...] = field(default=("alone",))
+    free: tuple[str, ...]
+    link: float = 1.05  # where to begin: the link, in times of one load's rate
+    loss: float = 0.02
 
 
 def fit_hop(
@@ -73,7 +78,7 @@ def fit_hop(
         pace = _with_sharing(Asked(profile, hop, cells, start, (*free, "link")))
         free.append("link")
     else:
-        pace = _fit(Asked(profile, hop, cells, start, tuple(free)))
+        pace, _ = _fit(Asked(profile, hop, cells, start, tuple(free)))
         pace, note = _linked(profile, hop, pace, ceiling_bytes_per_s)
         notes.append(note)
         free += ["link"] if ceiling_bytes_per_s else []
@@ -118,26 +123,40 @@ def _linked(
 
 
 def _with_sharing(asked: Asked) -> Pace:
-    """The link first, without a loss; the loss where that does not do.
+    """A link without a loss, a loss on a link that one load fills, or both: the simplest that fits.
 
-    One number of loads at once cannot tell a narrow link from one that loses by sharing: there the
-    loss is only for a link that gives several loads less than one.
+    One number of loads at once cannot tell a narrow link from one that loses by sharing, so both
+    are asked of two numbers or more only. They have kinks, and so several starts.
     """
-    pace = _fit(asked)
-    levels = {cell.concurrent for cell in asked.cells if cell.concurrent > 1}
     rest = tuple(name for name in asked.free if name != "link")
-    if pace.link_bytes_per_s <= WHOLE_LINK * pace.alone_bytes_per_s:
-        start = Pace(pace.base_s, pace.alone_bytes_per_s, pace.alone_bytes_per_s)
-        return _fit(Asked(asked.profile, asked.hop, asked.cells, start, (*rest, "loss")))
-    if len(levels) > 1:
-        return _fit(Asked(asked.profile, asked.hop, asked.cells, pace, (*rest, "link", "loss")))
-    return pace
+    narrow = replace(asked, free=(*rest, "loss"))
+    found = [min((_fit(replace(asked, link=link)) for link in STARTS), key=_cost), _fit(narrow)]
+    best = min(found, key=_cost)
+    if len({cell.concurrent for cell in asked.cells if cell.concurrent > 1}) > 1:
+        both = replace(asked, free=(*rest, "link", "loss"))
+        tried = [
+            _fit(replace(both, link=link, loss=loss)) for link in STARTS for loss in (0.02, 0.3)
+        ]
+        fuller = min(tried, key=_cost)
+        if fuller[1] < BETTER * best[1]:
+            best = fuller
+    return best[0]
 
 
-def _fit(asked: Asked) -> Pace:
+def _cost(found: tuple[Pace, float]) -> float:
+    return found[1]
+
+
+def _fit(asked: Asked) -> tuple[Pace, float]:
+    """The best numbers, and the cost that is left."""
     scale_s = min(cell.median_s for cell in asked.cells)
     start = [_coded(asked, name, scale_s) for name in asked.free]
+    widest = math.log(max(cell.concurrent for cell in asked.cells)) + 0.1
     low = [-math.inf if name == "alone" else 0.0 for name in asked.free]
+    high = [
+        max(widest, math.log(STARTS[-1]) + 0.1) if name == "link" else math.inf
+        for name in asked.free
+    ]
     weights = np.array([1 / _uncertainty(cell) for cell in asked.cells])
     measured = np.log([cell.median_s for cell in asked.cells])
 
@@ -147,8 +166,10 @@ def _fit(asked: Asked) -> Pace:
         found: Vector = weights * (np.log(seconds) - measured)
         return found
 
-    solved: Any = least_squares(residuals, start, bounds=(low, math.inf), loss="soft_l1")
-    return _decoded(asked, solved.x, scale_s)
+    solved: Any = least_squares(
+        residuals, start, bounds=(low, high), loss="soft_l1", max_nfev=MOST_STEPS
+    )
+    return _decoded(asked, solved.x, scale_s), float(solved.cost)
 
 
 def _uncertainty(cell: Cell) -> float:
@@ -166,12 +187,8 @@ def _coded(asked: Asked, name: str, scale_s: float) -> float:
     if name == "base":
         return start.base_s / scale_s + 1e-3
     if name == "link":
-        return max(0.01, math.log(_best_together(asked) / start.alone_bytes_per_s))
-    return start.sharing_loss + 0.02
-
-
-def _best_together(asked: Asked) -> float:
-    return max(_total(cell) / cell.median_s for cell in asked.cells)
+        return math.log(asked.link)
+    return asked.loss
 
 
 def _decoded(asked: Asked, coded: Vector, scale_s: float) -> Pace:
