@@ -33,7 +33,7 @@ def read_range(
 
     Raises ReadError, TruncatedError, or ChangedError where the file is another than `state`.
     """
-    data = memoryview(np.empty(size_bytes, np.uint8))
+    data = np.empty(size_bytes, np.uint8).data
     descriptor = _open(path, files)
     try:
         _fill(path, descriptor, data, offset_bytes, files)

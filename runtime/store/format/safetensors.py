@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from runtime.store.errors import CorruptError, TruncatedError, UnsupportedError, WriteError
 from runtime.store.files import DISK, Files, FileState
@@ -175,7 +175,7 @@ def _tensor(path: Path, name: str, row: object, data_at: int) -> StoredTensor:
     return StoredTensor(name, NAMES[dtype], ours, data_at + begin, end - begin)
 
 
-def _whole_numbers(found: object) -> bool:
+def _whole_numbers(found: object) -> TypeGuard[list[int]]:
     return isinstance(found, list) and all(type(one) is int and 0 <= one < MOST for one in found)
 
 

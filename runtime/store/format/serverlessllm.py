@@ -146,5 +146,5 @@ def _read(data: list[DataFile], offset: int, size: int, files: Files) -> memoryv
             pieces.append(read_range(one.path, begin, end - begin, state=one.state, files=files))
     if len(pieces) == 1:
         return pieces[0]
-    whole = np.concatenate([np.frombuffer(one, np.uint8) for one in pieces] or [np.empty(0, "u1")])
-    return memoryview(whole)
+    whole = np.concatenate([np.empty(0, np.uint8), *(np.frombuffer(p, np.uint8) for p in pieces)])
+    return whole.data

@@ -168,7 +168,7 @@ def cut(
     step = inner // devices
     items = np.frombuffer(data, np.uint8, outer * inner).reshape(outer, inner)
     piece = np.ascontiguousarray(items[:, number * step : (number + 1) * step])
-    return memoryview(piece.reshape(-1))
+    return piece.reshape(-1).data
 
 
 def joined(pieces: Sequence[memoryview], shape: Sequence[int], dimension: int) -> memoryview:
@@ -177,7 +177,7 @@ def joined(pieces: Sequence[memoryview], shape: Sequence[int], dimension: int) -
     rows = [
         np.frombuffer(one, np.uint8).reshape(outer, len(one) // max(1, outer)) for one in pieces
     ]
-    return memoryview(np.concatenate(rows, axis=1).reshape(-1))
+    return np.concatenate(rows, axis=1).reshape(-1).data
 
 
 Reader = Callable[[], memoryview]
