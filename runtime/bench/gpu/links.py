@@ -6,6 +6,7 @@ waited for. On a CPU the "link" is a copy between two blocks of memory.
 
 import time
 from contextlib import closing
+from typing import Any
 
 import torch
 
@@ -20,7 +21,8 @@ def link(device: torch.device, size_bytes: int) -> Result:
     with closing(Region.create(size_bytes, shared=True)) as region:
         created_at = time.perf_counter()
         if device.type == "cuda":
-            register_with_cuda(region, torch.cuda.cudart())
+            cuda: Any = torch.cuda  # its runtime is untyped
+            register_with_cuda(region, cuda.cudart())
         pinned_at = time.perf_counter()
         host = torch.frombuffer(region.view, dtype=torch.uint8)[:size_bytes]
         there = torch.empty(size_bytes, dtype=torch.uint8, device=device)
