@@ -74,8 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
                 site.flip.remove(place)
         if last > first and site.short_by:
             del body[-site.short_by :]
-        place = f"bytes {first}-{last}/{len(whole) if site.lengths else '*'}"
-        self._answer(206, bytes(body), **version, **{"Content-Range": place})
+        said = f"bytes {first}-{last}/{len(whole) if site.lengths else '*'}"
+        self._answer(206, bytes(body), **version, **{"Content-Range": said})
 
     def _answer(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
