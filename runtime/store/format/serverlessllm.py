@@ -147,4 +147,4 @@ def _read(data: list[DataFile], offset: int, size: int, files: Files) -> memoryv
     if len(pieces) == 1:
         return pieces[0]
     whole = np.concatenate([np.empty(0, np.uint8), *(np.frombuffer(p, np.uint8) for p in pieces)])
-    return whole.data
+    return memoryview(whole.tobytes())

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,10 @@ from runtime.store.format.huggingface import read_adapter
 from runtime.store.format.parsing import read_index
 from runtime.store.format.verifying import verify
 
-torch = pytest.importorskip("torch", reason="torch makes the tensors that are converted")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = pytest.importorskip("torch", reason="torch makes the tensors that are converted")
 oracle = pytest.importorskip("safetensors.torch", reason="the safetensors package is the oracle")
 
 TYPES = sorted(oracle._TYPES)
@@ -32,7 +36,7 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     flat = (tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other))
-    return torch.equal(*flat)
+    return bool(torch.equal(*flat))
 
 
 def loaded(folder: Path) -> dict[str, torch.Tensor]:
