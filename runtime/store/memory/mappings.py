@@ -3,14 +3,12 @@
 A mapping knows its bytes, not where they come from or who counts that they are in use.
 """
 
-from types import TracebackType
-from typing import Self
-
+from runtime.store.closing import Closing
 from runtime.store.errors import StoreError
 from runtime.store.memory.mapped import Exporter
 
 
-class Mapping:
+class Mapping(Closing):
     """`size_bytes` contiguous bytes at `address`, seen without a copy through `view`.
 
     Closing gives up the bytes; slices, arrays and tensors made from the view stay valid beyond it
@@ -42,14 +40,3 @@ class Mapping:
             view.release()
         except BufferError:
             pass  # an array or tensor was made from it and lives on: so do the bytes
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -10,9 +10,9 @@ import os
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Final, Self
 
+from runtime.store.closing import Closing
 from runtime.store.errors import StoreError, UnsupportedError
 from runtime.store.memory.kinds import PageKind, advice_for, huge_bytes_at, kind_of
 from runtime.store.memory.machine import read_settings
@@ -34,7 +34,7 @@ SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """No process may change a region's size: reading beyond a shrunk file would kill the reader."""
 
 
-class Region:
+class Region(Closing):
     """`size_bytes` (whole pages of 2 MiB) of memory at `address`, all of it faulted in.
 
     `fd` is the memfd of a shared region, None of a private one. `huge_bytes` says how much lies on
@@ -169,17 +169,6 @@ class Region:
         if self._exporter is None:
             raise StoreError("the memory region is closed")
         return self._exporter
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_exporter", None) is not None:

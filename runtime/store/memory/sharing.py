@@ -10,9 +10,9 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from runtime.store.closing import Closing
 from runtime.store.errors import StoreError, UnsupportedError
 from runtime.store.memory.mappings import Mapping
 from runtime.store.memory.pages import PAGE_BYTES, pages_for, runs_of
@@ -102,7 +102,7 @@ def _refuse_unsealed(fd: int) -> None:
         raise StoreError("the memory region that came can still change its size")
 
 
-class SharedRegion:
+class SharedRegion(Closing):
     """Another process's region of `size_bytes`; mappings of it outlive the descriptor."""
 
     def __init__(self, fd: int, size_bytes: int, *, writable: bool) -> None:
@@ -135,14 +135,3 @@ class SharedRegion:
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -7,15 +7,14 @@ go first, equal ones take turns chunk by chunk. What goes wrong in a thread alwa
 import threading
 import time
 from collections import Counter
-from types import TracebackType
-from typing import Self
 
+from runtime.store.closing import Closing
 from runtime.store.errors import StoreError
 from runtime.store.reading.chunks import Chunk, Work, read_chunk
 from runtime.store.reading.tuning import Tuning
 
 
-class DiskQueue:
+class DiskQueue(Closing):
     """Threads that read chunks; they begin with the first work and end with `close`."""
 
     def __init__(self, tuning: Tuning | None = None) -> None:
@@ -120,17 +119,6 @@ class DiskQueue:
         with self._changed:
             if work in self._works:
                 self._works.remove(work)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _read(work: Work, chunk: Chunk) -> StoreError | None:
