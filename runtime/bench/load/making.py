@@ -24,6 +24,7 @@ from runtime.bench.load.fingerprints import fingerprint
 from runtime.bench.load.manifests import Manifest, read_manifest, write_manifest
 from runtime.bench.load.places import Place, files_under
 from runtime.loaders.formats import Format
+from runtime.store.format.converting import to_ours
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -101,6 +102,11 @@ def _huggingface(checkpoint: Checkpoint, place: Place, tensors: Tensors) -> None
     save_file(dict(tensors), place.weights, metadata={"format": "pt"})
 
 
+def _hotbed(checkpoint: Checkpoint, place: Place, tensors: Tensors) -> None:
+    """From the safetensors, which are made first."""
+    to_ours(place.path("huggingface"), place.path("hotbed"))
+
+
 def _torch(checkpoint: Checkpoint, place: Place, tensors: Tensors) -> None:
     torch.save(dict(tensors), place.path("torch"))
 
@@ -120,6 +126,7 @@ def _flashpack(checkpoint: Checkpoint, place: Place, tensors: Tensors) -> None:
 
 
 WRITERS: Final[dict[Format, Callable[[Checkpoint, Place, Tensors], None]]] = {
+    "hotbed": _hotbed,
     "huggingface": _huggingface,
     "torch": _torch,
     "tensorizer": _tensorizer,
