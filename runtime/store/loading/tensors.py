@@ -1,10 +1,9 @@
-"""Tensors as views of one block of bytes, and a state dict as something that can be written.
+"""Tensors as views of one block of bytes.
 
 It knows torch and what an index says of a tensor; not where the bytes come from or how they travel.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -12,8 +11,8 @@ import torch
 
 from runtime.store.errors import UnsupportedError
 from runtime.store.format.dtypes import ITEM_BYTES, item_bytes
-from runtime.store.format.index import Quantised, TensorEntry
-from runtime.store.format.sources import Extent, ExtentTensor, Source
+from runtime.store.format.index import TensorEntry
+from runtime.store.format.sources import ExtentTensor
 
 Entry = ExtentTensor | TensorEntry
 """What is said of a tensor; `offset_bytes` counts from the start of the block."""
@@ -35,6 +34,14 @@ def dtype_of(name: str) -> torch.dtype:
     except KeyError:
         item_bytes(name)  # a name that no torch has is said to be so
         raise UnsupportedError(f"dtype {name!r}: torch {torch.__version__} has none") from None
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The name that an index gives a type. Raises UnsupportedError for one it does not know."""
+    try:
+        return _NAMES[dtype]
+    except KeyError:
+        raise UnsupportedError(f"dtype {dtype}: the format does not know it") from None
 
 
 def block_of(memory: memoryview) -> torch.Tensor:
@@ -129,6 +136,4 @@ def _parameter(entry: Entry, name: str, found: Mapping[str, torch.Tensor]) -> to
     try:
         return found[name]
     except KeyError:
-        raise UnsupportedError(
-            f"tensor {entry.name}: its parameters {name!r} are not there"
-        ) from None
+        raise UnsupportedError(f"tensor {entry.name}: no {name!r} to quantise by") from None
