@@ -76,5 +76,14 @@ def calibrate(context: typer.Context) -> None:
     passed_on(context, "hotbed.calibration.command")
 
 
+@app.command(context_settings=PASSED_ON)
+def models(context: typer.Context) -> None:
+    """Import, convert, verify, list and remove checkpoints of this machine.
+
+    Example: hotbed models import ~/models/Llama-3.1-8B --name meta/llama-3.1-8b
+    """
+    passed_on(context, "hotbed.models.command")
+
+
 if __name__ == "__main__":
     app()

@@ -137,6 +137,7 @@ class _Chunks:
                 wait(work, return_when=FIRST_EXCEPTION)
             except BaseException:  # Ctrl-C: nothing is asked for any more
                 self._how.patience.stop.set()
+                self._file.cancel()
                 raise
             finally:
                 self._failed = True  # done, or told to be
@@ -160,6 +161,8 @@ class _Chunks:
         _hand_on(self._partial, number, data, self._sink, self._how)
 
     def _read(self, number: int) -> bytes:
+        if self._failed:
+            raise CancelledError("another chunk could not be fetched")
         offset = number * self._partial.what.chunk_bytes
         data = self._file.read(offset, self._partial.size_of(number))
         if not self._partial.is_right(number, data):

@@ -97,6 +97,9 @@ class _File:
             raise RemoteError(self.url, what, again=True)
         return bytes(data)
 
+    def cancel(self) -> None:
+        self._place.cancel()
+
     def blocks(self) -> Iterator[bytes]:
         size = self.state.size_bytes or 0
         for offset in range(0, size, BLOCK_BYTES):

@@ -129,6 +129,9 @@ class _File:
             answer.close()
             raise RemoteChangedError(self.url, f"changed while it was read: {was} became {now}")
 
+    def cancel(self) -> None:
+        self._place.cancel()
+
     def blocks(self) -> Iterator[bytes]:
         answer = self._place.run(self.url, self._begin(), 0)
         count = 0

@@ -51,6 +51,10 @@ class RemoteFile(Protocol):
         """All of it from the start, in blocks of at most 1 MiB. Raises RemoteError."""
         ...
 
+    def cancel(self) -> None:
+        """End every request to its place, from any thread."""
+        ...
+
 
 class Remote(Protocol):
     """The place: a folder or a file, as the address has it."""

@@ -1,0 +1,1 @@
+"""`hotbed models`: the checkpoints of this machine."""
