@@ -163,10 +163,6 @@ class CudaDevice:
             cudart = torch.cuda.cudart()  # type: ignore[no-untyped-call]
             register_with_cuda(region, cudart)
 
-    def close(self) -> None:
-        """Wait for what is on the stream."""
-        self._stream.synchronize()
-
 
 def open_device(name: str) -> CpuDevice | CudaDevice:
     """ "cpu", "cuda" or "cuda:N". Raises StoreError for another, or one that is not there."""
