@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
+DEVICE ?= cuda
+SCALE ?= full
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak examples clean
+.PHONY: help demo test check bench gpu soak examples clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -52,6 +54,10 @@ check: $(VENV)/dev ## format, lint, types, import contracts
 
 bench: $(VENV)/bench ## speed per CPU-second, beside other simulators in the same run
 	$(BIN)/hotbed bench sim $(ARGS)
+
+gpu: ## measure a GPU with the Python and torch that are there (8 minutes; DEVICE=cpu SCALE=rehearsal tries it out)
+	$(PYTHON) -m runtime.bench.gpu --device $(DEVICE) --scale $(SCALE) --out $(OUT)/gpu.json $(ARGS)
+	@$(PYTHON) -c 'import pytest, hypothesis' 2>/dev/null && $(PYTHON) -m pytest -q -m gpu tests/runtime || echo "the GPU tests need pytest and hypothesis"
 
 soak: $(VENV)/dev ## long random runs: fault scenarios and state machines by the ten thousand
 	$(BIN)/pytest -q -m soak --numprocesses 2 --dist worksteal $(ARGS)
