@@ -57,7 +57,9 @@ bench: $(VENV)/bench ## speed per CPU-second, beside other simulators in the sam
 
 gpu: ## measure a GPU with the Python and torch that are there (8 minutes; DEVICE=cpu SCALE=rehearsal tries it out)
 	$(PYTHON) -m runtime.bench.gpu --device $(DEVICE) --scale $(SCALE) --out $(OUT)/gpu.json $(ARGS)
-	@$(PYTHON) -c 'import pytest, hypothesis' 2>/dev/null && $(PYTHON) -m pytest -q -m gpu tests/runtime || echo "the GPU tests need pytest and hypothesis"
+	@if $(PYTHON) -c 'import pytest, hypothesis' 2>/dev/null; \
+	then $(PYTHON) -m pytest -q -m gpu tests/runtime; \
+	else echo "the GPU tests need pytest and hypothesis"; fi
 
 soak: $(VENV)/dev ## long random runs: fault scenarios and state machines by the ten thousand
 	$(BIN)/pytest -q -m soak --numprocesses 2 --dist worksteal $(ARGS)
