@@ -52,8 +52,9 @@ check: $(VENV)/dev ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/bench ## speed per CPU-second, beside other simulators in the same run
-	$(BIN)/hotbed bench sim $(ARGS)
+bench: $(VENV)/bench $(VENV)/live ## the simulator beside other simulators, the store beside other loaders and the disk
+	$(BIN)/hotbed bench sim
+	$(BIN)/hotbed bench load
 
 gpu: ## measure a GPU with the Python and torch that are there (8 minutes; DEVICE=cpu SCALE=rehearsal tries it out)
 	$(PYTHON) -m runtime.bench.gpu --device $(DEVICE) --scale $(SCALE) --out $(OUT)/gpu.json $(ARGS)
