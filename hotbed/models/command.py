@@ -225,10 +225,14 @@ def rm(
 
 
 def _agreed(names: list[str], library: Library) -> bool:
-    if not sys.stdin.isatty():
+    if not _may_ask():
         raise StoreError("nobody to ask: expected --yes")
     taken = sum(one.weight_bytes for one in library.entries() if one.name in names)
     return typer.confirm(f"Remove {', '.join(names)} ({size(taken)})?", err=True)
+
+
+def _may_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def _library(store: Path | None) -> Library:

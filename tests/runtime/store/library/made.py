@@ -5,13 +5,13 @@ import random
 import struct
 from pathlib import Path
 
-SHAPES = {
+SHAPES: dict[str, tuple[int, ...]] = {
     "model.embed_tokens.weight": (64, 32),
     "model.layers.0.self_attn.q_proj.weight": (32, 32),
     "model.layers.0.self_attn.o_proj.weight": (32, 32),
     "model.layers.0.input_layernorm.weight": (32,),
 }
-LORA = {
+LORA: dict[str, tuple[int, ...]] = {
     "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": (4, 32),
     "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight": (32, 4),
 }
