@@ -121,15 +121,17 @@ def _pool_cell(one: Mapping[str, Any], key: str) -> str:
 
 
 def _pool_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for name, facts in found.get("pool_to_device", {}).get("by_checkpoint", {}).items():
-        ratio = f"{_ratio(facts.get('over_ceiling'))} of memcpy"
-        yield f"{name}, pool to device", f"{facts['gb_per_s']:.2f}", ratio
+    for name, loaders in found.get("pool_to_device", {}).get("by_checkpoint", {}).items():
+        for loader, facts in loaders.items():
+            ratio = f"{_ratio(facts.get('over_ceiling'))} of a plain copy"
+            yield f"{name}, pool to device, {loader}", f"{facts['gb_per_s']:.2f}", ratio
 
 
 def _store_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for count, facts in found.get("together", {}).items():
         ratio = f"{_ratio(facts['over_disk_ceiling'])} of the disk"
-        yield f"{count} loads at once, cold", f"{facts['gb_per_s']:.2f}", ratio
+        many = "1 load alone" if count == "1" else f"{count} loads at once"
+        yield f"{many}, cold", f"{facts['gb_per_s']:.2f}", ratio
     words = {"": "import, files in the page cache", "cold_": "import, files read cold"}
     for key, title in words.items():
         facts = found.get("import", {})

@@ -1,5 +1,6 @@
 """Every loader by its name. Those of the store come first."""
 
+from functools import partial
 from typing import Final
 
 from runtime.loaders import (
@@ -12,12 +13,20 @@ from runtime.loaders import (
     torch_files,
 )
 from runtime.loaders.formats import Format, LoaderError
+from runtime.loaders.hotbed_store import StoreLoader
 from runtime.loaders.interface import Loader
 from runtime.loaders.peers import Peer
 
+OWN: Final[frozenset[Format]] = frozenset({"hotbed"})
 SAFETENSORS: Final[frozenset[Format]] = frozenset({"safetensors", "huggingface"})
 TORCH: Final[frozenset[Format]] = frozenset({"torch"})
 
+#: The store: with a shared pool, with one of this process alone, and on safetensors files.
+OURS: Final = {
+    "hotbed": partial(StoreLoader, "hotbed", OWN),
+    "hotbed_private": partial(StoreLoader, "hotbed_private", OWN, shared=False),
+    "hotbed_safetensors": partial(StoreLoader, "hotbed_safetensors", SAFETENSORS),
+}
 PEERS: Final = (
     Peer("safetensors", SAFETENSORS, ("safetensors.torch",), safetensors_files.mapped),
     Peer("safetensors_pread", SAFETENSORS, ("safetensors.torch",), safetensors_files.read),
@@ -34,11 +43,13 @@ PEERS: Final = (
 
 
 def names() -> tuple[str, ...]:
-    return tuple(peer.name for peer in PEERS)
+    return (*OURS, *(peer.name for peer in PEERS))
 
 
 def loader(name: str) -> Loader:
-    """A loader of that name, ready to be prepared. Raises LoaderError for a name there is not."""
+    """One of that name, to be prepared and closed. Raises LoaderError for a name there is not."""
+    if name in OURS:
+        return OURS[name]()
     for peer in PEERS:
         if peer.name == name:
             return peer

@@ -9,15 +9,28 @@ kept for these lines; whatever a package prints goes to standard error.
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import torch
 
 from runtime.bench.gpu.links import link
+from runtime.bench.load.attaching import Attach
+from runtime.bench.load.store_tasks import Create, FromPool, Import, Together
 from runtime.bench.load.tasks import LoadFiles, Task
 from runtime.bench.load.usage import timed
-from runtime.bench.load.words import LOAD, Asked
+from runtime.bench.load.words import Asked, TaskName
+
+TASKS: Final[Mapping[TaskName, Callable[[Asked], Task]]] = {
+    "load": LoadFiles,
+    "pool": lambda asked: FromPool(asked, copy=True),
+    "views": lambda asked: FromPool(asked, copy=False),
+    "together": Together,
+    "attach": Attach,
+    "create": Create,
+    "import": Import,
+}
 
 
 def main() -> None:
@@ -34,11 +47,6 @@ def main() -> None:
 
 
 def task_of(asked: Asked) -> Task:
-    """The store's own tasks are imported where one is asked for."""
-    if asked.task == LOAD:
-        return LoadFiles(asked)
-    from runtime.bench.load.store_tasks import TASKS
-
     return TASKS[asked.task](asked)
 
 

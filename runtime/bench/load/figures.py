@@ -16,6 +16,8 @@ from runtime.bench.measurements import Hop, LoadRow, Measurements
 GIB: Final = 1 << 30
 #: Loaders of the store; all others are peers.
 OURS: Final = ("hotbed", "hotbed_private", "hotbed_safetensors", "hotbed_views")
+#: With a shared pool, and with one of a process alone.
+POOLS: Final = ("hotbed", "hotbed_private")
 #: Those that the issue of speed is most often about.
 COMPARED: Final = ("safetensors", "from_pretrained")
 HOPS: Final[Mapping[str, Hop]] = {"cold": "ssd", "warm": "page_cache"}
@@ -116,15 +118,14 @@ def _several(by_loader: Mapping[str, Sequence[Paired[LoadRow]]]) -> Figures:
 
 def _pool(bases: Sequence[Paired[LoadRow]]) -> Figures:
     """From the pool to a block of the device."""
-    here = [one for one in _of(bases, "dram") if one.row.loader == "hotbed"]
+    here = [one for one in _of(bases, "dram") if one.row.loader in POOLS]
     if not here:
         return {}
-    grouped = _grouped(here, lambda one: one.row.checkpoint)
     ceiling = "memcpy" if here[0].row.device == "cpu" else "pcie"
-    found: Figures = {
-        f"hotbed_over_{ceiling}": _middle(here),
-        "by_checkpoint": {name: _speed(of) for name, of in grouped.items()},
-    }
+    by_loader = _grouped(here, lambda one: one.row.loader)
+    found: Figures = {f"{name}_over_{ceiling}": _middle(of) for name, of in by_loader.items()}
+    grouped = _grouped(here, lambda one: one.row.checkpoint)
+    found["by_checkpoint"] = {name: _by_loader(of) for name, of in grouped.items()}
     return {"pool_to_device": found}
 
 
@@ -155,11 +156,10 @@ def _adapters(measurements: Measurements, pairs: Sequence[Paired[LoadRow]]) -> F
 def _together(pairs: Sequence[Paired[LoadRow]]) -> Figures:
     """Loads at the same time: all of them over the disk, and what one gets. By their number."""
     ours = [one for one in _of(pairs, "ssd", at_once=True) if one.row.loader == "hotbed"]
-    counts = {one.row.concurrent for one in ours}
-    if counts <= {1}:
-        return {}
+    several = {one.row.checkpoint for one in ours if one.row.concurrent > 1}
+    ours = [one for one in ours if one.row.checkpoint in several]
     found: Figures = {}
-    for count in sorted(counts):
+    for count in sorted({one.row.concurrent for one in ours}):
         groups = _grouped(
             [one for one in ours if one.row.concurrent == count], lambda one: str(one.row.order)
         )

@@ -14,6 +14,7 @@ from runtime.bench.measurements import Hop, What, Work
 from runtime.loaders.formats import Format
 
 STORE: Final = "hotbed"
+PRIVATE: Final = "hotbed_private"
 VIEWS: Final = "hotbed_views"
 MOST_CONCURRENT: Final = 4
 #: What a loader is given, where it reads several formats: the first that it reads.
@@ -64,7 +65,10 @@ def steps(
         for hop in ("ssd", "page_cache")
     ]
     if STORE in loaders:
-        found += _of_the_store(checkpoint, "memcpy" if device == "cpu" else "pcie")
+        link: What = "memcpy" if device == "cpu" else "pcie"
+        found += _of_the_store(checkpoint, link)
+        if PRIVATE in loaders:
+            found.append(Step("pool", PRIVATE, "hotbed", "dram", link))
         if concurrent:
             found += _at_once()
     return found

@@ -18,6 +18,7 @@ from runtime.bench.load.machine import machine
 from runtime.bench.load.plan import MOST_CONCURRENT, STORE, Step, formats, shuffled, steps
 from runtime.bench.load.preparing import Prepared, prepared
 from runtime.bench.load.taking import Taker
+from runtime.bench.load.words import LOAD
 from runtime.bench.measurements import Measurements
 from runtime.loaders.formats import LoaderError
 from runtime.loaders.probing import Probed, probe
@@ -95,13 +96,14 @@ class Study:
         advance(self._done, "")
 
     def _try_step(self, step: Step, checkpoint: Checkpoint, files: Prepared, taker: Taker) -> None:
-        """A loader that failed once is left out from then on, and said to be missing."""
-        if step.loader in self.missing:
+        """What failed once is left out from then on, and said to be missing."""
+        name = step.loader if step.task == LOAD else step.words()
+        if name in self.missing:
             return
         try:
             taker.take(step, checkpoint, files[checkpoint], files[WARM_UP])
         except ChildError as error:
-            self.missing[step.loader] = f"{checkpoint.name}, {step.words()}: {error}"
+            self.missing[name] = f"{checkpoint.name}, {step.words()}: {error}"
 
     def _steps(self, checkpoint: Checkpoint) -> list[Step]:
         return steps(

@@ -53,7 +53,7 @@ def test_adapters_pool_and_imports_have_their_lines() -> None:
     )
     assert "pool to tensors, as they lie" in text
     assert "1.50" in text
-    assert "0.90 of memcpy" in text
+    assert "0.90 of a plain copy" in text
     assert "0.90 of the disk, writing" in text
     assert "2 loads at once, cold" in text
     assert "creating the pool" in text
