@@ -27,7 +27,7 @@ from runtime.store.errors import (
 )
 from runtime.store.loading.devices import CpuDevice
 from runtime.store.loading.loads import Store
-from runtime.store.memory.pool import Held, Pool
+from runtime.store.memory.pool import Pool
 from runtime.store.reading.disk_queue import DiskQueue
 from runtime.store.reading.tuning import Tuning
 from tests.runtime.store.faulty_files import Faults, FaultyFiles
@@ -60,6 +60,13 @@ def pool() -> Iterator[Pool]:
 
 
 @pytest.fixture(scope="module")
+def lasting() -> Iterator[Pool]:
+    """One pool for many examples: memory takes longer to make than a load."""
+    with pool_of(8) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("loads") / "model", numbers(0, 4.6))
 
@@ -68,19 +75,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tensors=state_dicts())
 def test_what_was_written_is_loaded_bit_for_bit(
-    tmp_path_factory: pytest.TempPathFactory, way: str, tensors: dict[str, torch.Tensor]
+    tmp_path_factory: pytest.TempPathFactory,
+    lasting: Pool,
+    way: str,
+    tensors: dict[str, torch.Tensor],
 ) -> None:
     path = write(tmp_path_factory.mktemp("made") / "x", tensors, chunk_bytes=4096)
-    with pool_of(4) as pool:
-        with Store(pool) as store, store.load(path, **WAYS[way]).wait() as loaded:
-            assert_same(loaded.tensors, tensors)
-            _assert_shared_as(loaded.tensors, tensors)
-            assert all(one.data_ptr() % 256 == 0 for one in _first_of_storage(loaded.tensors))
-        evict_all(pool)
+    with Store(lasting) as store, store.load(path, **WAYS[way]).wait() as loaded:
+        assert_same(loaded.tensors, tensors)
+        _assert_shared_as(loaded.tensors, tensors)
+        assert all(one.data_ptr() % 256 == 0 for one in _blocks(loaded.tensors))
+    evict_all(lasting)
 
 
-def _first_of_storage(tensors: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """The block itself: every tensor is a view of it."""
+def _blocks(tensors: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """What each tensor is a view of."""
     return [
         torch.empty(0, dtype=torch.uint8).set_(one.untyped_storage())
         for one in tensors.values()
@@ -145,7 +154,7 @@ def test_safetensors_files_are_read_as_their_package_reads_them(
     pool: Pool, tmp_path: Path, way: str
 ) -> None:
     package = pytest.importorskip("safetensors.torch", reason="the oracle")
-    for number in range(40):  # headers of many lengths: data begins at many offsets
+    for number in range(9):  # headers of many lengths: data begins at many offsets
         generator = torch.Generator().manual_seed(number)
         tensors = {
             "a" * (number + 1): torch.randn(3, 5, generator=generator),
@@ -470,21 +479,27 @@ FAULTS = st.one_of(
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(faults=FAULTS, way=st.sampled_from(sorted(WAYS)))
 def test_a_disk_that_fails_gives_the_right_data_or_one_typed_error(
-    folder: Path, faults: Faults, way: str
+    folder: Path, lasting: Pool, faults: Faults, way: str
 ) -> None:
     files = FaultyFiles(faults)
-    with pool_of(8) as pool:
-        with Store(pool, files=files, ring_bytes=2 * MIB) as store:
-            try:
-                with store.load(folder, **WAYS[way]).wait() as loaded:
-                    assert_same(loaded.tensors, numbers(0, 4.6))
-                assert pool.state(str(folder)) is (None if way == "passing" else Held.RESIDENT)
-            except StoreError as error:
-                assert str(folder) in str(error)
-                assert pool.used_bytes == 0
-            assert not files.open_descriptors
-        evict_all(pool)
+    with Store(lasting, files=files, ring_bytes=2 * MIB) as store:
+        error = _loaded_right(store, folder, way)
+        assert error is None or str(folder) in str(error)
+        stays = error is None and way != "passing"
+        assert lasting.names() == ((str(folder),) if stays else ())
+        assert not files.open_descriptors
+    evict_all(lasting)
     assert not store_threads()
+
+
+def _loaded_right(store: Store, folder: Path, way: str) -> StoreError | None:
+    """The typed error of a load; None where what it brought is right."""
+    try:
+        with store.load(folder, **WAYS[way]).wait() as loaded:
+            assert_same(loaded.tensors, numbers(0, 4.6))
+    except StoreError as error:
+        return error.with_traceback(None)
+    return None
 
 
 def test_a_truncated_file_is_refused_with_its_name(pool: Pool, tmp_path: Path) -> None:
