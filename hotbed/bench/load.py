@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIZES: Final = ("1g", "2.4g", "4g")
 RANKS: Final = (8, 16, 64)
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 QUICK_SIZES: Final = ("64m",)
 QUICK_RANKS: Final = (16,)
 

@@ -27,11 +27,13 @@ class Attach(StoreTask):
     def __init__(self, asked: Asked) -> None:
         super().__init__(asked)
         self._slots: AdapterSlots | None = None
+        self._threads = torch.get_num_threads()
         self._rank = asked.rank or 1
         self._scaling = Scaling(alpha=2.0 * self._rank)
 
     def prepare(self) -> None:
         super().prepare()
+        torch.set_num_threads(1)  # hundreds of small copies: to meet costs more than it saves
         self.fetch()
         self.attach(self.path, copy=False)
         tensors = self.results.pop()
@@ -60,6 +62,7 @@ class Attach(StoreTask):
 
     def close(self) -> None:
         self._slots = None
+        torch.set_num_threads(self._threads)
         super().close()
 
 

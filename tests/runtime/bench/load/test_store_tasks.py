@@ -14,6 +14,7 @@ from runtime.bench.load.making import make
 from runtime.bench.load.manifests import Manifest, read_manifest
 from runtime.bench.load.places import Place
 from runtime.bench.load.words import Asked, TaskName
+from runtime.loaders.formats import Format
 
 SMALL = adapter(2, BASES["5m"].shape)
 
@@ -32,7 +33,7 @@ def manifest_of(place: Place) -> Manifest:
 
 
 def asked(place: Place, task: TaskName) -> Asked:
-    form = "safetensors" if task == "import" else "hotbed"
+    form: Format = "safetensors" if task == "import" else "hotbed"
     return Asked(
         task=task,
         loader="hotbed",
