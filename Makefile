@@ -36,6 +36,10 @@ $(VENV)/live: requirements-live.lock $(VENV)/core
 	$(PIP) -r requirements-live.lock
 	@touch $@
 
+$(VENV)/s3: requirements-s3.lock $(VENV)/core
+	$(PIP) -r requirements-s3.lock
+	@touch $@
+
 $(VENV)/ray: requirements-ray.lock $(VENV)/core
 	$(PIP) -r requirements-ray.lock
 	@touch $@
@@ -54,7 +58,7 @@ check: $(VENV)/dev ## format, lint, types, import contracts
 
 bench: $(VENV)/bench $(VENV)/live ## the simulator beside other simulators, the store beside other loaders and the disk
 	$(BIN)/hotbed bench sim
-	$(BIN)/hotbed bench load
+	$(BIN)/hotbed bench load --size 1g --rank 16 --rounds 3
 
 gpu: ## measure a GPU with the Python and torch that are there (8 minutes; DEVICE=cpu SCALE=rehearsal tries it out)
 	$(PYTHON) -m runtime.bench.gpu --device $(DEVICE) --scale $(SCALE) --out $(OUT)/gpu.json $(ARGS)

@@ -71,7 +71,7 @@ def load(
 
     Each in a process of its own, every result compared bit for bit with what was written.
     Neither --size nor --rank: all usual ones (an hour); with one of them, those alone.
-    The other loaders: requirements-live.lock and requirements-loaders.lock.
+    The other loaders: requirements-live.lock.
 
     Examples: hotbed bench load --quick --plot loads.png
               hotbed bench load --size 2.4g --only hotbed --only runai --rounds 3 --out loads.json
