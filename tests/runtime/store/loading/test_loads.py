@@ -194,7 +194,7 @@ def test_a_tensor_whose_bytes_split_an_element_is_read_all_the_same(
 def test_a_folder_of_shards_is_one_load(pool: Pool, tmp_path: Path, way: str) -> None:
     package = pytest.importorskip("safetensors.torch", reason="writes the shards")
     parts = [{f"{at}.w": torch.randn(300, 7), f"{at}.b": torch.randn(5)} for at in range(3)]
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for at, part in enumerate(parts):
         name = f"model-{at + 1:05}-of-00003.safetensors"
         package.save_file(part, tmp_path / name)
