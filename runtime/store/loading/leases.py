@@ -209,6 +209,9 @@ class Leases:
             claims = self._claims[intake]
             if intake.error is None and isinstance(intake.shelf, Whole):
                 self._pool.commit(intake.shelf.holding, pinned=True)
+                self._known = {
+                    name: known for name, known in self._known.items() if not known[0].gone
+                }
                 self._known[claims.name] = (intake.shelf.holding, intake.layout)
                 del self._intakes[claims.name]
             claims.settled = True

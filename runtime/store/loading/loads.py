@@ -376,6 +376,13 @@ class Store:
         load.run()
         return load.wait()
 
+    def open(self, device: str) -> None:
+        """Make a device ready before the first load to it: pinning the pool takes a GPU seconds.
+
+        Raises StoreError as `load`.
+        """
+        self._target(device)
+
     def close(self) -> None:
         """Cancel what is under way, wait for it, and end the threads. Twice is allowed."""
         with self._lock:
@@ -396,15 +403,13 @@ class Store:
 
     def _begun(self, load: Load) -> Load:
         with self._lock:
-            closed = self._closed
-            if not closed:
+            if not self._closed:
                 self._loads.add(load)
-        if closed:
-            load.cancel()
-            load.run()
-            raise StoreError("the store is closed")
-        load.start(self._over)
-        return load
+                load.start(self._over)
+                return load
+        load.cancel()
+        load.run()  # gives its claim up
+        raise StoreError("the store is closed")
 
     def _over(self, load: Load) -> None:
         with self._lock:

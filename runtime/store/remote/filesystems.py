@@ -16,7 +16,7 @@ BLOCK_BYTES: Final = 1 << 20
 @contextmanager
 def opened_filesystem(url: str, patience: Patience) -> Iterator[Remote]:
     """Raises UnsupportedError for a scheme that fsspec does not know, or has no package for."""
-    from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+    from fsspec.core import url_to_fs
 
     try:
         system, path = url_to_fs(url, skip_instance_cache=True, **_options(url, patience))

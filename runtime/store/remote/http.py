@@ -26,7 +26,7 @@ PASSING: Final = (408, 425, 429, 500, 502, 503, 504)  # what a server may say an
 def opened_http(url: str, patience: Patience) -> Iterator[Remote]:
     """The place at an http(s) address; its connections are closed afterwards."""
     import aiohttp
-    from fsspec.implementations.http import HTTPFileSystem  # type: ignore[import-untyped]
+    from fsspec.implementations.http import HTTPFileSystem
 
     timeout = aiohttp.ClientTimeout(
         total=None, sock_connect=patience.timeout_s, sock_read=patience.timeout_s

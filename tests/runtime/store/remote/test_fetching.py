@@ -401,7 +401,7 @@ def test_a_file_of_this_machine_is_fetched_by_its_address(tmp_path: Path) -> Non
 
 
 def test_memory_is_a_place_too(tmp_path: Path) -> None:
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/hotbed-test/file.bin", DATA)

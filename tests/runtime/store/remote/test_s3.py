@@ -26,7 +26,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    import boto3  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    import boto3
 
     client = boto3.client("s3")
     client.create_bucket(Bucket="models")
