@@ -431,11 +431,12 @@ def test_closing_cancels_what_is_under_way(pool: Pool, folder: Path) -> None:
     evict_all(pool)
 
 
-def test_a_file_that_changes_on_the_way_is_an_error(pool: Pool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_that_changes_on_the_way_is_an_error(pool: Pool, tmp_path: Path, way: str) -> None:
     path = write(tmp_path / "model", numbers(0, 3))
     gate = Gate()
     with Store(pool, files=gate) as store:
-        load = store.load(path, verify=False)
+        load = store.load(path, verify=False, **WAYS[way])
         gate.reached("model")
         with (path / "data-0.bin").open("r+b") as file:
             file.write(b"x")
