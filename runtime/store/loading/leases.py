@@ -21,6 +21,10 @@ from runtime.store.loading.plan import Layout, layout_of, name_of, stamp_of
 from runtime.store.memory.pool import Held, Holding, Pool
 from runtime.store.reading.disk_queue import DiskQueue
 
+RESIDENT_CHUNKS = 4
+"""Chunks at a time of what is in host memory: nothing waits for the disk, and a copy costs time
+to start; more would keep an urgent load waiting for the link."""
+
 
 class Lease:
     """A claim on a layout's bytes: all in the pool and pinned, or on their way.
@@ -55,9 +59,9 @@ class Lease:
             self.intake.listen(listener)
             self._owner.begin(self.intake, priority, verify=verify)
             return
-        size, chunk = self.layout.size_bytes, self.layout.chunk_bytes
-        for start in range(0, size, chunk):
-            listener.landed(resident(self.holding, start, min(chunk, size - start)))
+        size, step = self.layout.size_bytes, RESIDENT_CHUNKS * self.layout.chunk_bytes
+        for start in range(0, size, step):
+            listener.landed(resident(self.holding, start, min(step, size - start)))
 
     def leave(self, listener: Listener) -> None:
         """Give the claim up; nothing may read the bytes for this load any more."""
