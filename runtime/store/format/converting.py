@@ -11,15 +11,16 @@ from math import prod
 from pathlib import Path
 from typing import Final
 
-from runtime.store.errors import CorruptError, StoreError, UnsupportedError
+from runtime.store.errors import CorruptError, StoreError, UnsupportedError, WriteError
 from runtime.store.files import DISK, Files
 from runtime.store.format import huggingface, serverlessllm
 from runtime.store.format.data_file import named
 from runtime.store.format.dtypes import item_bytes
+from runtime.store.format.hashing import digest, hasher
 from runtime.store.format.index import Index, TensorEntry
 from runtime.store.format.parsing import read_index
 from runtime.store.format.partials import replaced_at_once
-from runtime.store.format.ranges import read_range
+from runtime.store.format.ranges import read_into, read_range
 from runtime.store.format.safetensors import (
     Header,
     Outgoing,
@@ -103,7 +104,12 @@ def _extent(header: Header, tensor: StoredTensor, ties: list[str], files: Files)
         state=header.state,
         files=files,
     )
-    return Extent(tensor.size_bytes, tuple(tensors), read)
+
+    def pour(memory: memoryview, at: int) -> None:
+        offset = tensor.offset_bytes + at
+        read_into(memory, header.path, offset, state=header.state, files=files)
+
+    return Extent(tensor.size_bytes, tuple(tensors), read, pour)
 
 
 def to_safetensors(
@@ -202,10 +208,17 @@ def _pieces(
 
 
 def _rows(checkpoint: Path, index: Index, entry: TensorEntry, files: Files) -> Iterator[memoryview]:
+    """The values, which are those that were written: raises CorruptError behind the last."""
     path = checkpoint / index.partitions[entry.partition].file
     data = read_range(path, entry.offset_bytes, entry.span_bytes, files=files)
     stored = ExtentTensor(entry.name, entry.dtype, entry.shape, entry.stride)
-    return row_major(data, stored)
+    values = hasher(index.hash)
+    for piece in row_major(data, stored):
+        values.update(piece)
+        yield piece
+    if values.hexdigest() != entry.values:
+        what = f"tensor {entry.name!r} is not what was written"
+        raise CorruptError(path, what, offset_bytes=entry.offset_bytes)
 
 
 def _together(pieces: Iterable[memoryview]) -> memoryview:
@@ -255,7 +268,10 @@ def _write_small(checkpoint: Path, folder: Path, index: Index, files: Files) -> 
         copy = folder / one.file
         with named(copy):
             copy.parent.mkdir(parents=True, exist_ok=True)
-        _write_bytes(copy, read_range(checkpoint / one.file, 0, one.size_bytes, files=files), files)
+        data = read_range(checkpoint / one.file, 0, one.size_bytes, files=files)
+        if digest(index.hash, data) != one.checksum:
+            raise CorruptError(checkpoint / one.file, "its checksum is not the index's")
+        _write_bytes(copy, data, files)
 
 
 def _write_bytes(path: Path, data: memoryview | bytes, files: Files) -> None:
@@ -264,7 +280,10 @@ def _write_bytes(path: Path, data: memoryview | bytes, files: Files) -> None:
         try:
             done = 0
             while done < len(data):
-                done += files.pwrite(descriptor, data[done:], done)
+                count = files.pwrite(descriptor, data[done:], done)
+                if count <= 0:
+                    raise WriteError(path, "nothing was written", offset_bytes=done)
+                done += count
             files.sync(descriptor)
             files.sync_folder(path.parent)
         finally:

@@ -9,7 +9,7 @@ import fcntl
 import mmap
 import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +22,9 @@ from runtime.store.errors import NoSpaceError, WriteError
 from runtime.store.files import Files
 from runtime.store.format.hashing import digest
 from runtime.store.format.index import ALIGN_BYTES
+
+Fill = Callable[[memoryview, int], None]
+"""Fills memory with bytes of something, from an offset in it on."""
 
 DEPTH: Final = 3  # chunks in flight beside the one that is being filled
 
@@ -51,31 +54,34 @@ class DataFile:
 
     def put(self, offset_bytes: int, data: memoryview) -> None:
         """Bytes at an offset no smaller than the end of the last ones. Raises as `finish`."""
+        self.pour(offset_bytes, len(data), lambda memory, at: _copy(data, memory, at))
+
+    def pour(self, offset_bytes: int, size_bytes: int, fill: Fill) -> None:
+        """As `put`, of bytes that `fill(memory, at)` puts in place, from the one at `at` on."""
         assert self._at <= offset_bytes
-        assert offset_bytes + len(data) <= self._size
-        self._fill(offset_bytes - self._at, None)
-        self._fill(len(data), data)
+        assert offset_bytes + size_bytes <= self._size
+        self._fill(offset_bytes - self._at, _zeros)
+        self._fill(size_bytes, fill)
 
     def finish(self) -> tuple[str, ...]:
         """The checksum of each chunk, once all of the file is on the disk.
 
         Raises WriteError, or NoSpaceError where the disk is full.
         """
-        self._fill(self._size - self._at, None)
+        self._fill(self._size - self._at, _zeros)
         checksums = tuple(future.result() for future in self._written)
         with named(self._path):
             self._files.sync(self._descriptor)
         return checksums
 
-    def _fill(self, count: int, data: memoryview | None) -> None:
-        """The next bytes of the file, of `data` or zeros, a chunk's share at a time."""
+    def _fill(self, count: int, fill: Fill) -> None:
+        """The next bytes of the file, a chunk's share at a time."""
         done = 0
         while done < count:
             inside = self._at % self._chunk
             size = min(count - done, self._chunk - inside)
             buffer = self._buffer()
-            piece = bytes(size) if data is None else data[done : done + size]
-            _copy(piece, buffer, inside)
+            fill(memoryview(buffer)[inside : inside + size], done)
             done += size
             self._at += size
             if inside + size == self._chunk or self._at == self._size:
@@ -159,10 +165,14 @@ def _create(path: Path, files: Files) -> int:
     return files.create(path, direct=False)
 
 
-def _copy(piece: memoryview | bytes, buffer: mmap.mmap, at: int) -> None:
+def _copy(data: memoryview, memory: memoryview, at: int) -> None:
     """By numpy, which lets the writing threads run meanwhile: a slice's assignment would not."""
-    target = np.frombuffer(buffer, np.uint8, len(piece), at)
-    np.copyto(target, np.frombuffer(piece, np.uint8))
+    piece = np.frombuffer(data[at : at + len(memory)], np.uint8)
+    np.copyto(np.frombuffer(memory, np.uint8), piece)
+
+
+def _zeros(memory: memoryview, at: int) -> None:
+    np.frombuffer(memory, np.uint8).fill(0)
 
 
 def _leave_direct(descriptor: int) -> None:

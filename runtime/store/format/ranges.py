@@ -1,6 +1,6 @@
 """Reads a range of a file into memory: all of it, or one line that says why not.
 
-Buffered reads into fresh memory: a mapping of a file that shrinks meanwhile would kill the process.
+Buffered reads: a mapping of a file that shrinks meanwhile would kill the process.
 It knows no format.
 """
 
@@ -34,6 +34,19 @@ def read_range(
     Raises ReadError, TruncatedError, or ChangedError where the file is another than `state`.
     """
     data = np.empty(size_bytes, np.uint8).data
+    read_into(data, path, offset_bytes, state=state, files=files)
+    return data
+
+
+def read_into(
+    data: memoryview,
+    path: Path,
+    offset_bytes: int,
+    *,
+    state: FileState | None = None,
+    files: Files = DISK,
+) -> None:
+    """As `read_range`, into memory that is there, all of it."""
     descriptor = _open(path, files)
     try:
         _fill(path, descriptor, data, offset_bytes, files)
@@ -41,7 +54,6 @@ def read_range(
             raise ChangedError(path, "was written to while it was being read")
     finally:
         files.close(descriptor)
-    return data
 
 
 def _open(path: Path, files: Files) -> int:

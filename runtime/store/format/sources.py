@@ -32,12 +32,14 @@ class Extent:
     """A piece of storage that the tensors share, and how to come by its bytes.
 
     `read` gives `size_bytes` flat bytes; the writer lets go of them before it asks for the next
-    but a few.
+    but a few. `pour(memory, offset_bytes)` fills memory with the bytes from an offset on, for a
+    source that needs no memory of its own for that: then a writer that can takes them so.
     """
 
     size_bytes: int
     tensors: tuple[ExtentTensor, ...]
     read: Callable[[], memoryview]
+    pour: Callable[[memoryview, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def _piece(
         return cut(data, extent.tensors[0], dimension, (number, devices))
 
     if dimension is None:
-        return replace(extent, read=read)
+        return replace(extent, read=read, pour=None)  # `read` notes the digest of the whole
     tensors = []
     for one in extent.tensors:
         shape = list(one.shape)

@@ -5,13 +5,15 @@ tensor. It knows no format but ours: what is written comes as a Source.
 """
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 from runtime.store.errors import NoSpaceError, ReadError, WriteError
 from runtime.store.files import DISK, Files
 from runtime.store.format.data_file import DataFile, named
+from runtime.store.format.dtypes import item_bytes
 from runtime.store.format.encoding import decode, encode, plain_name
-from runtime.store.format.hashing import DEFAULT_HASH, digest
+from runtime.store.format.hashing import DEFAULT_HASH, digest, hasher
 from runtime.store.format.index import (
     CHUNK_BYTES,
     INDEX_FILE,
@@ -22,8 +24,13 @@ from runtime.store.format.index import (
 )
 from runtime.store.format.layout import place
 from runtime.store.format.partials import replaced_at_once
-from runtime.store.format.sources import Extent, Source
-from runtime.store.format.values import checkpoint_digest, value_digest, whole_tensors
+from runtime.store.format.sources import Extent, ExtentTensor, Source
+from runtime.store.format.values import (
+    checkpoint_digest,
+    is_row_major,
+    value_digest,
+    whole_tensors,
+)
 
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes in all."""
@@ -121,12 +128,7 @@ class _Writer:
     def _extent(
         self, number: int, extent: Extent, offset: int, file: DataFile
     ) -> list[TensorEntry]:
-        data = extent.read()
-        assert len(data) == extent.size_bytes, "a source gives as many bytes as it said"
-        file.put(offset, data)
-        self._done += len(data)
-        if self._progress:
-            self._progress(self._done, self._source.size_bytes)
+        digests = self._poured(extent, offset, file) or self._put(extent, offset, file)
         return [
             TensorEntry(
                 name=tensor.name,
@@ -135,11 +137,42 @@ class _Writer:
                 shape=tensor.shape,
                 stride=tensor.stride,
                 offset_bytes=offset + tensor.offset_bytes,
-                values=value_digest(DEFAULT_HASH, data, tensor),
+                values=values,
                 quantised=tensor.quantised,
             )
-            for tensor in extent.tensors
+            for tensor, values in zip(extent.tensors, digests, strict=True)
         ]
+
+    def _poured(self, extent: Extent, offset: int, file: DataFile) -> list[str]:
+        """Straight into the file's buffers, where the extent is nothing but its tensors' values.
+
+        Memory that is made for a tensor and thrown away costs more than reading it. Gives the
+        tensors' digests; nothing where that cannot be.
+        """
+        pour = extent.pour
+        if pour is None or not all(_is_whole(tensor, extent) for tensor in extent.tensors):
+            return []
+        values = hasher(DEFAULT_HASH)
+
+        def fill(memory: memoryview, at: int) -> None:
+            pour(memory, at)
+            values.update(memory)
+            self._tell(len(memory))
+
+        file.pour(offset, extent.size_bytes, fill)
+        return [values.hexdigest()] * len(extent.tensors)
+
+    def _put(self, extent: Extent, offset: int, file: DataFile) -> list[str]:
+        data = extent.read()
+        assert len(data) == extent.size_bytes, "a source gives as many bytes as it said"
+        file.put(offset, data)
+        self._tell(len(data))
+        return [value_digest(DEFAULT_HASH, data, tensor) for tensor in extent.tensors]
+
+    def _tell(self, count: int) -> None:
+        self._done += count
+        if self._progress:
+            self._progress(self._done, self._source.size_bytes)
 
     def _carry(self, name: str, path: Path) -> Carried:
         plain_name(name, nested=True)
@@ -154,6 +187,12 @@ class _Writer:
             for folder in Path(name).parents:
                 self._files.sync_folder(self._folder / folder)
         return Carried(name, len(data), digest(DEFAULT_HASH, data))
+
+
+def _is_whole(tensor: ExtentTensor, extent: Extent) -> bool:
+    """Whether the extent's bytes are the tensor's elements in row-major order."""
+    size = prod(tensor.shape) * item_bytes(tensor.dtype)
+    return size == extent.size_bytes and is_row_major(tensor.shape, tensor.stride)
 
 
 def _write_file(path: Path, data: bytes, files: Files) -> None:

@@ -199,3 +199,23 @@ def test_what_serverlessllm_lost_is_named(tmp_path: Path) -> None:
     with pytest.raises(TruncatedError, match="lost b"):
         to_ours(tmp_path / "s", tmp_path / "ours")
     assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize("to", ["index.json", "data-0.bin", "config.json"])
+def test_no_flipped_bit_of_ours_comes_out_as_safetensors(tmp_path: Path, to: str) -> None:
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    oracle.save_file({"weight": torch.arange(48.0).reshape(6, 8)}, folder / "model.safetensors")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    to_ours(folder, tmp_path / "ours")
+    path = tmp_path / "ours" / to
+    whole = path.read_bytes()
+    for place in range(0, min(len(whole), 192), 5):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(StoreError):
+            to_safetensors(tmp_path / "ours", tmp_path / "back")
+        assert not (tmp_path / "back").exists()
+    path.write_bytes(whole)
+    to_safetensors(tmp_path / "ours", tmp_path / "back")
