@@ -157,6 +157,8 @@ class LoadsMachine(RuleBasedStateMachine):
         if last:
             self.gate.shut(asked.name)
             del self.readings[asked.name]
+            if self._resident(asked.name):  # all of it had landed before the reading was told
+                self.pool.evict(str(self.folder / asked.name))
 
     @precondition(lambda self: self._residents())
     @rule(pick=PICKS, copy=st.booleans())
