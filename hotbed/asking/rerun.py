@@ -18,39 +18,48 @@ if TYPE_CHECKING:
 DIFFERENT = 1
 
 
+JournalArgument = Annotated[Path, typer.Argument(metavar="JOURNAL", help=".jsonl, .gz or .zst.")]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The counterfactual: a recipe, a variant of the journal's scenario, or a mapping "
+        "such as '{recipe: keep_alive, keep_alive_s: 5}'."
+    ),
+]
+SetsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="policy.PATH=VALUE",
+        help="Change one field of that policy, or of the recorded one; repeatable.",
+    ),
+]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Worlds for both sides; the first is the recorded one."),
+]
+WorldOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="SCENARIO",
+        help="A scenario with the profiles of the journal's nodes, where its header has none.",
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write the result and a plot here.")
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
 def rerun(
-    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help=".jsonl, .gz or .zst.")],
+    journal: JournalArgument,
     *,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            help="The counterfactual: a recipe, a variant of the journal's scenario, or a mapping "
-            "such as '{recipe: keep_alive, keep_alive_s: 5}'."
-        ),
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="policy.PATH=VALUE",
-            help="Change one field of that policy, or of the recorded one; repeatable.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worlds for both sides; the first is the recorded one."),
-    ] = None,
-    world: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="SCENARIO",
-            help="A scenario with the profiles of the journal's nodes, where its header has none.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the result and a plot here.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    policy: PolicyOption = None,
+    sets: SetsOption = None,
+    seeds: SeedsOption = None,
+    world: WorldOption = None,
+    out: OutOption = None,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Replay a journal, or ask what another policy would have done with its requests.
 

@@ -5,8 +5,9 @@ It knows words, files and exit codes; what is measured, and in which processes, 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -26,46 +27,60 @@ QUICK_SIZES: Final = ("64m",)
 QUICK_RANKS: Final = (16,)
 
 
+SizeOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SIZE", help="Base model: 5m, 64m, 1g, 2.4g, 4g; repeatable."),
+]
+RankOption = Annotated[
+    list[int] | None,
+    typer.Option(metavar="RANK", help="Adapter of this rank for Llama 3.1 8B; repeatable."),
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LOADER", help="A loader; repeatable. An unknown name lists all."),
+]
+RoundsOption = Annotated[
+    int | None, typer.Option(min=1, help=f"Times that everything is measured; {ROUNDS}.")
+]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="One small model, one adapter, one round: 3 minutes.")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        help="Where the files are made: on the disk to measure. The user's data folder.",
+    ),
+]
+KeepOption = Annotated[
+    bool, typer.Option("--keep", help="Leave the files there for the next time.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of weights and of the order in a round.")]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Write every measurement: what hotbed calibrate reads.")
+]
+PlotOption = Annotated[Path | None, typer.Option(help="Draw the rates: .png, .svg or .pdf.")]
+AgainOption = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FILE", help="Measure nothing: show a file of --out."),
+]
+
+
 def load(
     *,
-    size: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SIZE", help="Base model: 5m, 64m, 1g, 2.4g, 4g; repeatable."),
-    ] = None,
-    rank: Annotated[
-        list[int] | None,
-        typer.Option(metavar="RANK", help="Adapter of this rank for Llama 3.1 8B; repeatable."),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LOADER", help="A loader; repeatable. An unknown name lists all."),
-    ] = None,
-    rounds: Annotated[
-        int | None, typer.Option(min=1, help=f"Times that everything is measured; {ROUNDS}.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One small model, one adapter, one round: 3 minutes.")
-    ] = False,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir",
-            help="Where the files are made: on the disk to measure. The user's data folder.",
-        ),
-    ] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the files there for the next time.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and of the order in a round.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Write every measurement: what hotbed calibrate reads.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the rates: .png, .svg or .pdf.")] = None,
-    again: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="FILE", help="Measure nothing: show a file of --out."),
-    ] = None,
+    size: SizeOption = None,
+    rank: RankOption = None,
+    only: OnlyOption = None,
+    rounds: RoundsOption = None,
+    quick: QuickOption = False,
+    folder: FolderOption = None,
+    keep: KeepOption = False,
+    seed: SeedOption = 0,
+    as_json: AsJsonOption = False,
+    out: OutOption = None,
+    plot: PlotOption = None,
+    again: AgainOption = None,
 ) -> None:
     """Time loads cold, warm and from the pool: this store's and other loaders', interleaved.
 
@@ -76,8 +91,7 @@ def load(
     Examples: hotbed bench load --quick --plot loads.png
               hotbed bench load --size 2.4g --only hotbed --only runai --rounds 3 --out loads.json
     """
-    from hotbed.bench.load_table import tables
-    from runtime.bench.load.figures import figures, wrong_loaders
+    from runtime.bench.load.figures import figures
     from runtime.bench.load.study import StudyAsked
     from runtime.bench.measurements import read, write
 
@@ -103,6 +117,14 @@ def load(
             from hotbed.bench.load_plot import draw
 
             draw(measured, plot)
+    _say(found, measured, as_json)
+
+
+def _say(found: Mapping[str, Any], measured: "Measurements", as_json: bool) -> None:
+    """Exit code 1 where a loader gave other bytes than were written."""
+    from hotbed.bench.load_table import tables
+    from runtime.bench.load.figures import wrong_loaders
+
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

@@ -26,55 +26,67 @@ def calibrate() -> None:
     """Fit the simulator to measurements."""
 
 
+MeasurementsArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="MEASUREMENTS",
+        help="The .json file of hotbed bench load --out; without one it is measured first.",
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.json", help="Write the profile here, not to the data folder."),
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PROFILE",
+        help="A name or a .json file: what was not measured comes from it, marked as assumed. "
+        "By default cpu, or h100 on a GPU.",
+    ),
+]
+LoaderOption = Annotated[str, typer.Option(help="Whose loads.")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="To which device; only needed where there are several.")
+]
+HoldOutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Keep a checkpoint, or x3 for three loads at once, from the fit; repeatable. "
+        "By default the second of every three sizes, and x3.",
+    ),
+]
+PlotOption = Annotated[
+    Path | None, typer.Option(metavar="FILE.png", help="Predicted against measured.")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        help="To measure: where the files are made (13 GB for a while), on the disk to "
+        "measure. The user's data folder.",
+    ),
+]
+RoundsOption = Annotated[
+    int | None, typer.Option(min=1, help="To measure: times that everything is; 5.")
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
 @app.command()
 def loads(
-    measurements: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="MEASUREMENTS",
-            help="The .json file of hotbed bench load --out; without one it is measured first.",
-        ),
-    ] = None,
+    measurements: MeasurementsArgument = None,
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="Write the profile here, not to the data folder."),
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PROFILE",
-            help="A name or a .json file: what was not measured comes from it, marked as assumed. "
-            "By default cpu, or h100 on a GPU.",
-        ),
-    ] = None,
-    loader: Annotated[str, typer.Option(help="Whose loads.")] = "hotbed",
-    device: Annotated[
-        str | None, typer.Option(help="To which device; only needed where there are several.")
-    ] = None,
-    hold_out: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Keep a checkpoint, or x3 for three loads at once, from the fit; repeatable. "
-            "By default the second of every three sizes, and x3.",
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Predicted against measured.")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir",
-            help="To measure: where the files are made (13 GB for a while), on the disk to "
-            "measure. The user's data folder.",
-        ),
-    ] = None,
-    rounds: Annotated[
-        int | None, typer.Option(min=1, help="To measure: times that everything is; 5.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    out: OutOption = None,
+    base: BaseOption = None,
+    loader: LoaderOption = "hotbed",
+    device: DeviceOption = None,
+    hold_out: HoldOutOption = None,
+    plot: PlotOption = None,
+    folder: FolderOption = None,
+    rounds: RoundsOption = None,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Fit a profile to measured loads, and predict the loads that the fit did not see.
 
