@@ -5,6 +5,7 @@ It knows words, files and exit codes; what is measured, and in which processes, 
 """
 
 import json
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -124,11 +125,14 @@ def _say(found: Mapping[str, Any], measured: "Measurements", as_json: bool) -> N
     """Exit code 1 where a loader gave other bytes than were written."""
     from hotbed.bench.load_table import tables
     from runtime.bench.load.figures import wrong_loaders
+    from runtime.bench.load.study import INTERRUPTED
 
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
         Console().print(tables(found))
+    if INTERRUPTED in measured.missing:
+        raise typer.Exit(128 + signal.SIGINT)
     if wrong := wrong_loaders(measured):
         typer.echo(f"hotbed bench load: wrong bytes from {', '.join(wrong)}", err=True)
         raise typer.Exit(1)

@@ -29,6 +29,9 @@ SPARE_BYTES: Final = 64 << 20  # what formats add to the weights
 Advance = Callable[[int, str], None]
 
 
+INTERRUPTED: Final = "the rest"
+
+
 @dataclass(frozen=True, slots=True)
 class StudyAsked:
     """`only` names loaders; none: all. Files are made under `folder` and stay there if `keep`."""
@@ -67,8 +70,11 @@ class Study:
         largest = max(one.weight_bytes for one in self._asked.checkpoints)
         with Ceilings(largest + SPARE_BYTES) as ceilings:
             about = machine(self._asked.folder, ceilings.huge_share)
-            for checkpoint in self._asked.checkpoints:
-                self._run_checkpoint(checkpoint, ceilings, advance)
+            try:
+                for checkpoint in self._asked.checkpoints:
+                    self._run_checkpoint(checkpoint, ceilings, advance)
+            except KeyboardInterrupt:  # an hour's measurements are not thrown away
+                self.missing[INTERRUPTED] = "Ctrl-C"
         return self._ledger.measurements(about, self._asked.seed, self.missing)
 
     def _run_checkpoint(self, checkpoint: Checkpoint, ceilings: Ceilings, advance: Advance) -> None:

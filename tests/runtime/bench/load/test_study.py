@@ -32,6 +32,19 @@ def test_every_load_has_its_ceilings_and_its_bits(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_was_measured_before_an_interruption_is_kept(tmp_path: Path) -> None:
+    study = Study(StudyAsked(tmp_path, SMALL, rounds=5, seed=0, only=("torch",)))
+
+    def interrupt(done: int, where: str) -> None:
+        if done == 1 and where:
+            raise KeyboardInterrupt
+
+    found = study.run(interrupt)
+    assert found.missing == {"the rest": "Ctrl-C"}
+    assert len(found.loads) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_loader_that_there_is_not_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(LoaderError, match=r"--only gguf: expected one of .*safetensors"):
         Study(StudyAsked(tmp_path, SMALL, rounds=1, seed=0, only=("gguf",)))
