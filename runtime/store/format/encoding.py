@@ -23,6 +23,7 @@ from runtime.store.format.index import (
     Quantised,
     TensorEntry,
 )
+from runtime.store.format.strict_json import no_constant, no_twins
 
 FORMAT: Final = "hotbed-checkpoint"
 MOST: Final = (1 << 63) - 1  # what an offset in a file can be
@@ -79,7 +80,7 @@ def decode(text: bytes) -> Index:
     if not newline or digest(hash_name, body) != checksum:
         raise BadIndexError("its checksum is not that of its text: it was changed or cut short")
     try:
-        found = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_number)
+        found = json.loads(text, object_pairs_hook=no_twins, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise BadIndexError(f"not JSON: {error}") from None
     return _index(hash_name, found)
@@ -94,17 +95,6 @@ def _claimed(line: bytes) -> tuple[str, str]:
     if name not in HASHES:
         raise UnsupportedError(f"hash {name[:40]!r}: here are {', '.join(HASHES)}")
     return name, checksum
-
-
-def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key twice in one object")
-    return found
-
-
-def _no_number(word: str) -> object:
-    raise ValueError(f"{word} is no number")
 
 
 def _index(hash_name: str, found: Mapping[str, Any]) -> Index:

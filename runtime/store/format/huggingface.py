@@ -13,6 +13,7 @@ from runtime.store.errors import CorruptError, ReadError, StoreError, Unsupporte
 from runtime.store.files import DISK, Files
 from runtime.store.format.encoding import plain_name
 from runtime.store.format.safetensors import Header, read_header
+from runtime.store.format.strict_json import no_twins
 
 MODEL: Final = "model.safetensors"
 SHARDS: Final = "model.safetensors.index.json"
@@ -147,10 +148,12 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MOST_JSON_BYTES:
             raise CorruptError(path, f"is larger than {MOST_JSON_BYTES:,} bytes")
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"), object_pairs_hook=no_twins)
+    except CorruptError:
+        raise
     except OSError as error:
         raise ReadError(path, error.strerror or str(error)) from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptError(path, f"is not JSON: {str(error)[:80]}") from None
     if not isinstance(found, dict):
         raise CorruptError(path, "must be a JSON object")

@@ -16,6 +16,7 @@ from runtime.store.errors import CorruptError, TruncatedError, UnsupportedError,
 from runtime.store.files import DISK, Files, FileState
 from runtime.store.format.data_file import named
 from runtime.store.format.ranges import read_range, state_of
+from runtime.store.format.strict_json import no_constant, no_twins
 
 LENGTH_BYTES: Final = 8
 MOST_HEADER_BYTES: Final = 100_000_000
@@ -121,26 +122,12 @@ def _decode(path: Path, text: bytes) -> dict[str, Any]:
     try:
         # As text: json.loads would guess UTF-16 and take a byte order mark.
         found: dict[str, Any] = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant
+            text.decode("utf-8"), object_pairs_hook=no_twins, parse_constant=no_constant
         )
     except (ValueError, RecursionError) as error:
         why = str(error) or type(error).__name__
         raise CorruptError(path, f"header: {why}", offset_bytes=LENGTH_BYTES) from None
     return found
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        key.encode()  # half a surrogate pair is no text: UnicodeEncodeError is a ValueError
-        if key in found:
-            raise ValueError(f"{key!r} is there twice")
-        found[key] = value
-    return found
-
-
-def _no_constant(word: str) -> object:
-    raise ValueError(f"{word} is not JSON")
 
 
 def _metadata(path: Path, found: object) -> dict[str, str]:

@@ -6,9 +6,8 @@ arXiv:1909.08053, section 3). It knows the names of the Llama family, and no fil
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from math import prod
 from typing import Any, Final
 
@@ -178,15 +177,3 @@ def joined(pieces: Sequence[memoryview], shape: Sequence[int], dimension: int) -
         np.frombuffer(one, np.uint8).reshape(outer, len(one) // max(1, outer)) for one in pieces
     ]
     return np.concatenate(rows, axis=1).reshape(-1).data
-
-
-Reader = Callable[[], memoryview]
-
-
-def joined_later(pieces: Sequence[Reader], shape: Sequence[int], dimension: int) -> Reader:
-    """A reader of the whole tensor, of readers of its pieces."""
-    return partial(_read_joined, tuple(pieces), tuple(shape), dimension)
-
-
-def _read_joined(pieces: Sequence[Reader], shape: Sequence[int], dimension: int) -> memoryview:
-    return joined([read() for read in pieces], shape, dimension)
