@@ -3,7 +3,9 @@
 Each test names the failure; the sources are its repository (sllm_store, issue 322) and its code.
 """
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ pytest.importorskip("torch", reason="what is saved and loaded are torch's tensor
 
 import torch
 
-from runtime.store.errors import FileError, StoreError
+from runtime.store.errors import FileError, PoolRefusedError, StoreError
 from runtime.store.format.parsing import is_checkpoint, read_index
 from runtime.store.format.verifying import verify
 from runtime.store.format.writing import write_checkpoint
@@ -22,6 +24,7 @@ from runtime.store.loading.state_dicts import source_of
 from runtime.store.memory.pool import Pool
 from runtime.store.memory.regions import Region
 from tests.runtime.store.faulty_files import Crash, Faults, FaultyFiles
+from tests.runtime.store.loading.made import Gate
 
 
 def _loaded(path: Path, pool_bytes: int = 8 << 20) -> dict[str, torch.Tensor]:
@@ -39,7 +42,7 @@ def test_a_tail_of_any_length_is_written(tmp_path: Path, size: int) -> None:
 
 
 def test_one_odd_tensor_does_not_lose_a_small_model(tmp_path: Path) -> None:
-    """The case in which all 8.8 kB were lost: one tensor of 6 bytes."""
+    """Issue 322: the case in which all 8.8 kB were lost: one tensor of 6 bytes."""
     saved = {"weight": torch.randn(1100, 2, dtype=torch.float32), "odd": torch.zeros(6).bool()}
     write_checkpoint(source_of(saved), tmp_path / "model")
     found = _loaded(tmp_path / "model")
@@ -61,6 +64,7 @@ def test_of_a_storage_only_what_a_tensor_reaches_is_written(tmp_path: Path) -> N
 
 
 def test_tied_tensors_are_one(tmp_path: Path) -> None:
+    """Tensors of one storage were only known apart by its address, and views of it were lost."""
     weight = torch.randn(16, 16)
     write_checkpoint(source_of({"embed": weight, "head": weight}), tmp_path / "model")
     found = _loaded(tmp_path / "model")
@@ -99,10 +103,10 @@ def test_a_writer_that_died_leaves_nothing_that_looks_done(tmp_path: Path, calls
     """A folder that existed was taken for a checkpoint that was whole."""
     files = FaultyFiles(Faults(crash_after_calls=calls))
     source = source_of({"t": torch.ones(5000)})
-    try:
+    with contextlib.suppress(Crash):
         write_checkpoint(source, tmp_path / "model", files=files)
-    except Crash:
-        assert not is_checkpoint(tmp_path / "model") or not verify(tmp_path / "model").faults
+    if is_checkpoint(tmp_path / "model"):
+        assert not verify(tmp_path / "model", deep=True).faults
     write_checkpoint(source, tmp_path / "model", replace=True)
     assert not verify(tmp_path / "model", deep=True).faults
 
@@ -139,6 +143,62 @@ def test_a_read_that_fails_ends_the_load(tmp_path: Path) -> None:
         store.pool.check()
         assert store.pool.free_bytes == store.pool.total_bytes
     assert not files.open_descriptors
+
+
+def test_a_slow_chunk_holds_up_no_other(tmp_path: Path) -> None:
+    """Chunks were dealt out to threads beforehand: one slow read held up all of a thread's."""
+    chunk, chunks = 1 << 16, 16
+    write_checkpoint(
+        source_of({"t": torch.ones(chunk * chunks // 4)}), tmp_path / "m", chunk_bytes=chunk
+    )
+    gate, others = Gate(), threading.Event()
+
+    def progress(landed: int, _: int) -> None:
+        if landed == chunk * (chunks - 1):
+            others.set()
+
+    with Region.create(8 << 20) as region, Store(Pool(region), files=gate) as store:
+        load = store.load(tmp_path / "m", progress=progress)
+        gate.reached("m")
+        gate.let("m", chunks - 1)  # all but one, whichever it is
+        others.wait()
+        assert not load.done
+        gate.open("m")
+        load.wait().close()
+
+
+def test_a_load_that_waits_blocks_no_other(tmp_path: Path) -> None:
+    """A client that waited for its model held the server's only loop."""
+    for name in ("slow", "quick"):
+        write_checkpoint(source_of({"t": torch.ones(5000)}), tmp_path / name)
+    gate = Gate()
+    gate.open("quick")
+    with Region.create(8 << 20) as region, Store(Pool(region), files=gate) as store:
+        slow = store.load(tmp_path / "slow")
+        gate.reached("slow")
+        store.load(tmp_path / "quick").wait().close()
+        assert not slow.done
+        gate.open("slow")
+        slow.wait().close()
+
+
+def test_another_model_leaves_the_pool_while_one_is_loading(tmp_path: Path) -> None:
+    """Unloading could take the chunks of whatever had been touched longest ago."""
+    for name in ("old", "coming"):
+        write_checkpoint(source_of({"t": torch.full((5000,), 2.0)}), tmp_path / name)
+    gate = Gate()
+    gate.open("old")
+    with Region.create(8 << 20) as region, Store(Pool(region), files=gate) as store:
+        store.fetch(tmp_path / "old").wait()
+        coming = store.load(tmp_path / "coming", copy=True)
+        gate.reached("coming")
+        (old,) = (name for name in store.pool.names() if name.endswith("old"))
+        store.pool.evict(old)
+        with pytest.raises(PoolRefusedError, match="coming"):
+            store.pool.evict(old.removesuffix("old") + "coming")
+        gate.open("coming")
+        with coming.wait() as loaded:
+            assert torch.equal(loaded.tensors["t"], torch.full((5000,), 2.0))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
