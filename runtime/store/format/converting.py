@@ -30,7 +30,14 @@ from runtime.store.format.safetensors import (
     write_file,
 )
 from runtime.store.format.sources import Extent, ExtentTensor, Source, contiguous_stride
-from runtime.store.format.tensor_parallel import LLAMA, Rules, check_heads, cut_source, joined
+from runtime.store.format.tensor_parallel import (
+    LLAMA,
+    Rules,
+    check_heads,
+    check_pieces,
+    cut_source,
+    joined,
+)
 from runtime.store.format.values import row_major
 from runtime.store.format.writing import Progress, write_checkpoint
 
@@ -180,20 +187,11 @@ def _one(checkpoint: Path, index: Index, entries: Sequence[TensorEntry], files: 
         entries = entries[:1]
     shape = list(entries[0].shape)
     if dimension is not None:
-        _check_pieces(checkpoint, index, entries, dimension)
+        check_pieces(checkpoint, index, entries, dimension)
         shape[dimension] *= len(entries)
     size = prod(shape) * item_bytes(entries[0].dtype)
     pieces = partial(_pieces, checkpoint, index, entries, files)
     return Outgoing(entries[0].name, entries[0].dtype, tuple(shape), size, pieces)
-
-
-def _check_pieces(
-    checkpoint: Path, index: Index, entries: Sequence[TensorEntry], dimension: int
-) -> None:
-    first = entries[0]
-    alike = {(one.shape, one.dtype) for one in entries}
-    if len(entries) != len(index.partitions) or len(alike) > 1 or dimension >= len(first.shape):
-        raise CorruptError(checkpoint, f"tensor {first.name!r}: its pieces do not fit together")
 
 
 def _pieces(

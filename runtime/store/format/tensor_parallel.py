@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from runtime.store.errors import StoreError, UnsupportedError
+from runtime.store.errors import CorruptError, StoreError, UnsupportedError
 from runtime.store.format.dtypes import item_bytes
 from runtime.store.format.hashing import DEFAULT_HASH
+from runtime.store.format.index import Index, TensorEntry
 from runtime.store.format.sources import (
     Extent,
     ExtentTensor,
@@ -177,3 +179,13 @@ def joined(pieces: Sequence[memoryview], shape: Sequence[int], dimension: int) -
         np.frombuffer(one, np.uint8).reshape(outer, len(one) // max(1, outer)) for one in pieces
     ]
     return np.concatenate(rows, axis=1).reshape(-1).data
+
+
+def check_pieces(
+    checkpoint: Path, index: Index, entries: Sequence[TensorEntry], dimension: int
+) -> None:
+    """Whether a cut tensor's entries, one a partition, can be joined. Raises CorruptError."""
+    first = entries[0]
+    alike = {(one.shape, one.dtype) for one in entries}
+    if len(entries) != len(index.partitions) or len(alike) > 1 or dimension >= len(first.shape):
+        raise CorruptError(checkpoint, f"tensor {first.name!r}: its pieces do not fit together")

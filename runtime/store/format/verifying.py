@@ -5,14 +5,17 @@ index that was made for other data. It reports every fault, not just the first.
 """
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.store.errors import StoreError
 from runtime.store.format.hashing import digest
-from runtime.store.format.index import Index, Partition
+from runtime.store.format.index import Index, Partition, TensorEntry
 from runtime.store.format.parsing import check_file, read_index
+from runtime.store.format.ranges import read_range
+from runtime.store.format.sources import WholeTensor
+from runtime.store.format.tensor_parallel import check_pieces, joined
 from runtime.store.format.values import checkpoint_digest, value_digest, whole_tensors
 
 
@@ -42,7 +45,7 @@ def verify(
                 progress(done, index.weight_bytes)
         if deep:
             faults += _value_faults(folder / partition.file, index, number)
-    if deep and not index.splits:
+    if deep:
         faults += _digest_faults(folder, index)
     return Verified(index, done, tuple(faults))
 
@@ -90,9 +93,40 @@ def _value_faults(path: Path, index: Index, number: int) -> list[str]:
 
 
 def _digest_faults(folder: Path, index: Index) -> list[str]:
-    if checkpoint_digest(index.hash, whole_tensors(index.tensors)) == index.digest:
+    try:
+        whole = dict(_uncut(folder, index))
+    except StoreError as error:
+        return [str(error)]
+    if checkpoint_digest(index.hash, whole) == index.digest:
         return []
     return [f"{folder}: the digest over all tensors is not the index's"]
+
+
+def _uncut(folder: Path, index: Index) -> Iterator[tuple[str, WholeTensor]]:
+    """Every tensor as it was before it was cut for devices. Raises StoreError."""
+    entries: dict[str, list[TensorEntry]] = {}
+    for entry in index.tensors:
+        entries.setdefault(entry.name, []).append(entry)
+    for name, pieces in entries.items():
+        dimension = index.splits.get(name)
+        if dimension is None:
+            yield from whole_tensors(pieces[:1]).items()
+        else:
+            check_pieces(folder, index, pieces, dimension)
+            yield name, _merged(folder, index, pieces, dimension)
+
+
+def _merged(
+    folder: Path, index: Index, pieces: Sequence[TensorEntry], dimension: int
+) -> WholeTensor:
+    shares = [
+        read_range(folder / index.partitions[one.partition].file, one.offset_bytes, one.span_bytes)
+        for one in sorted(pieces, key=lambda one: one.partition)
+    ]
+    shape = list(pieces[0].shape)
+    values = digest(index.hash, joined(shares, shape, dimension))
+    shape[dimension] *= len(pieces)
+    return WholeTensor(pieces[0].dtype, tuple(shape), values)
 
 
 def _carried_faults(folder: Path, index: Index) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.store.errors import StoreError, TruncatedError, UnsupportedError
 from runtime.store.format.converting import to_ours, to_safetensors
+from runtime.store.format.encoding import encode
 from runtime.store.format.huggingface import read_adapter
 from runtime.store.format.parsing import read_index
 from runtime.store.format.verifying import verify
@@ -119,6 +121,18 @@ def test_a_model_cut_for_two_devices_is_put_together_exactly(tmp_path: Path) -> 
     assert (tmp_path / "back" / "config.json").read_text().startswith('{"num_att')
     weight_map = json.loads((tmp_path / "back" / "model.safetensors.index.json").read_text())
     assert weight_map["weight_map"].keys() == state.keys()
+
+
+def test_pieces_of_two_devices_that_changed_places_are_found(tmp_path: Path) -> None:
+    llama_folder(tmp_path / "hf")
+    index = to_ours(tmp_path / "hf", tmp_path / "cut", devices=2)
+    assert not verify(tmp_path / "cut", deep=True).faults
+    tensors = tuple(replace(one, partition=1 - one.partition) for one in index.tensors)
+    swapped = replace(index, partitions=index.partitions[::-1], tensors=tensors)
+    (tmp_path / "cut" / "index.json").write_bytes(encode(swapped))
+    assert verify(tmp_path / "cut", deep=True).faults == (
+        f"{tmp_path / 'cut'}: the digest over all tensors is not the index's",
+    )
 
 
 def test_a_cut_through_an_attention_head_is_refused(tmp_path: Path) -> None:
